@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Registers beyond pt_regs: FPU, segment bases, protection keys.
+ *
+ * This is C because all of it is inline assembly or macros in the headers.
+ */
+
+#include <linux/sched.h>
+#include <asm/cpufeature.h>
+#include <asm/fpu/api.h>
+#include <asm/fpu/types.h>
+#include <asm/msr.h>
+#include <asm/pkru.h>
+#include <asm/segment.h>
+
+#include "../glue.h"
+
+/* x86_task_fpu(), which is a function of its own in some configurations. */
+static struct fpu *syslet_task_fpu(struct task_struct *task)
+{
+	return (void *)task + sizeof(*task);
+}
+
+/**
+ * syslet_arch_movable - whether the current user context is one that moves
+ *
+ * Not moved: dynamic (AMX) FPU state, shadow stacks, I/O port rights, debug
+ * registers and single-stepping, and what 32-bit or exotic programs keep in
+ * segment selectors.
+ */
+bool syslet_arch_movable(void)
+{
+	const unsigned long flags = _TIF_SINGLESTEP | _TIF_BLOCKSTEP |
+				    _TIF_FORCED_TF | _TIF_IO_BITMAP |
+				    _TIF_ADDR32 | _TIF_UPROBE;
+	struct thread_struct *thread = &current->thread;
+	struct fpu *fpu = syslet_task_fpu(current);
+	unsigned short ds, es, fs, gs;
+
+	if ((read_thread_flags() & flags) || thread->iopl_emul ||
+	    thread->ptrace_dr7 || fpu->fpstate != &fpu->__fpstate)
+		return false;
+#ifdef CONFIG_X86_USER_SHADOW_STACK
+	if (thread->features)
+		return false;
+#endif
+	savesegment(ds, ds);
+	savesegment(es, es);
+	savesegment(fs, fs);
+	savesegment(gs, gs);
+	return !(ds | es | fs | gs);
+}
+
+/**
+ * syslet_arch_take - makes the user registers of @from those of the current task
+ * @from: a task that was switched out since it last ran user code
+ *
+ * The switch saved everything that is read here, and nothing changes it until
+ * @from returns to user mode, which it does not before this is over.
+ */
+void syslet_arch_take(struct task_struct *from)
+{
+	struct thread_struct *thread = &current->thread;
+	struct fpu *theirs = syslet_task_fpu(from);
+	struct fpu *ours = syslet_task_fpu(current);
+
+	/*
+	 * What the FPU holds now is of no use. With the flag set it is not
+	 * saved over the copy, and with no CPU remembered the copy is loaded
+	 * on the way to user mode.
+	 */
+	local_bh_disable();
+	preempt_disable();
+	memcpy(&ours->fpstate->regs, &theirs->fpstate->regs,
+	       ours->fpstate->size);
+	ours->last_cpu = -1;
+	set_thread_flag(TIF_NEED_FPU_LOAD);
+	preempt_enable();
+	local_bh_enable();
+
+	preempt_disable();
+	thread->fsbase = from->thread.fsbase;
+	thread->gsbase = from->thread.gsbase;
+	wrmsrq(MSR_FS_BASE, thread->fsbase);
+	/* The user's GS base is the inactive one while in the kernel. */
+	wrmsrq(MSR_KERNEL_GS_BASE, thread->gsbase);
+	if (cpu_feature_enabled(X86_FEATURE_OSPKE)) {
+		thread->pkru = from->thread.pkru;
+		wrpkru(thread->pkru);
+	}
+	preempt_enable();
+}
+
+/*
+ * Hands on what the architecture keeps in the leader of a process: the
+ * permissions to use dynamic FPU features. The caller holds the siglock.
+ */
+void syslet_arch_lead(struct task_struct *from, struct task_struct *to)
+{
+	struct fpu *theirs = syslet_task_fpu(from);
+	struct fpu *ours = syslet_task_fpu(to);
+
+	ours->perm = theirs->perm;
+	ours->guest_perm = theirs->guest_perm;
+}

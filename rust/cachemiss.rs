@@ -1,0 +1,639 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Cachemiss threads: the workers of a head, from fork to exit.
+//!
+//! A [`Worker`] stands for one task that has no user context of its own. The task changes: when a
+//! worker takes a user context over, the task that the context has left becomes the worker. What a
+//! worker is about is in its seat, one word that changes hands atomically:
+//!
+//! ```text
+//!            fork                reserve              hook chooses          takes over
+//! FORKING ---------> IDLE <------------------> flight ------------> flight|1 ------------> BUSY
+//!                     | ^        release         |                     | refused           |
+//!             withdraw| |park            withdraw|                     v                   |
+//!                     v |                        v                    IDLE                 |
+//!                    AWAY <----------------------+<----------------------------------------+
+//!                     |                                      program over, or interrupted
+//!                     v
+//!                    DEAD (from IDLE, too: retired)
+//! ```
+//!
+//! All transitions are made under the pool's lock, but two: the hook cannot take it, so choosing and
+//! withdrawing race with `cmpxchg` (see `block::detach`).
+
+use core::ptr;
+
+use kernel::bindings;
+use kernel::new_spinlock;
+use kernel::prelude::*;
+use kernel::sync::atomic::Acquire;
+use kernel::sync::atomic::Atomic;
+use kernel::sync::atomic::Full;
+use kernel::sync::atomic::Relaxed;
+use kernel::sync::atomic::Release;
+use kernel::sync::lock::spinlock::SpinLockBackend;
+use kernel::sync::lock::Guard;
+use kernel::sync::Arc;
+use kernel::sync::SpinLock;
+use kernel::task::Task;
+use kernel::types::Opaque;
+
+use crate::flight::Flight;
+use crate::identity;
+use crate::process;
+use crate::ring::Ring;
+use crate::run;
+use crate::symbols::raw;
+
+/// In the idle list.
+const IDLE: usize = 0;
+/// On its way out of the kernel and back in, or just not in the idle list.
+const AWAY: usize = 1;
+/// Carries a program.
+const BUSY: usize = 2;
+/// Forked, but not yet arrived.
+const FORKING: usize = 3;
+/// To leave.
+const DEAD: usize = 4;
+/// Set in the address of a flight: chosen, no longer just reserved.
+const CHOSEN: usize = 1;
+/// Addresses of flights are not below this.
+const FLIGHTS: usize = 4096;
+
+/// One cachemiss thread.
+#[pin_data]
+pub struct Worker {
+    /// Its number in its head, which its parked user context carries.
+    id: u64,
+    ring: *const Ring,
+    seat: Atomic<usize>,
+    /// The task, or null before it has arrived. Changed under the pool's lock; valid while the
+    /// worker is in the pool, as a task that exits is taken out by the exit probe.
+    task: Atomic<*mut bindings::task_struct>,
+    /// The flight that it carries; changed under the pool's lock.
+    flight: Atomic<*mut Flight>,
+    /// A flight whose task went to see to a signal; used by the worker's own task.
+    suspended: Atomic<*mut Flight>,
+    /// The task has led its thread group, and a thread that was being forked meanwhile may take it
+    /// for its leader still: it serves the leader only, and stays.
+    led: Atomic<bool>,
+    #[pin]
+    arrived: Opaque<bindings::completion>,
+}
+
+// SAFETY: The ring outlives all workers of its head; the rest is atomic.
+unsafe impl Send for Worker {}
+// SAFETY: As above.
+unsafe impl Sync for Worker {}
+
+impl Worker {
+    fn new(id: u64, ring: &Ring) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                id,
+                ring,
+                seat: Atomic::new(FORKING),
+                task: Atomic::new(ptr::null_mut()),
+                flight: Atomic::new(ptr::null_mut()),
+                suspended: Atomic::new(ptr::null_mut()),
+                led: Atomic::new(false),
+                arrived <- Opaque::ffi_init(|slot: *mut bindings::completion| {
+                    // SAFETY: `slot` is valid for writes.
+                    unsafe { bindings::init_completion(slot) }
+                }),
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )
+    }
+
+    /// The ring of its head.
+    #[inline]
+    pub fn ring(&self) -> &Ring {
+        // SAFETY: The ring belongs to the head, which a task that has a worker keeps alive.
+        unsafe { &*self.ring }
+    }
+
+    /// Whether it is reserved for `flight` still, and the current user context may use it.
+    ///
+    /// Without the pool's lock: nobody but the worker itself ends a reservation.
+    #[inline]
+    pub fn still_serves(&self, flight: &Flight) -> bool {
+        // A worker that withdraws now may be gone soon, but not before the end of this section.
+        let _rcu = kernel::sync::rcu::read_lock();
+        let task = self.task.load(Relaxed);
+        self.seat.load(Acquire) == ptr::from_ref(flight) as usize
+            && (!self.led.load(Relaxed) || leads())
+            // SAFETY: A reserved worker is alive, and its task is freed by RCU.
+            && unsafe { identity::same_origin(task) }
+    }
+
+    /// Whether it may be chosen, by anybody or by the flight that reserved it.
+    fn is_spare(&self) -> bool {
+        let seat = self.seat.load(Relaxed);
+        seat == IDLE || (seat >= FLIGHTS && seat & CHOSEN == 0)
+    }
+
+    /// Chooses the worker for the flight that reserved it; false if it has withdrawn.
+    #[inline]
+    pub fn choose(&self, flight: &Flight) -> bool {
+        let reserved = ptr::from_ref(flight) as usize;
+        self.seat.cmpxchg(reserved, reserved | CHOSEN, Full).is_ok()
+    }
+
+    /// Wakes its task. The worker must be one that cannot leave now.
+    #[inline]
+    pub fn wake(&self) {
+        // SAFETY: A chosen worker does not leave, so its task is alive.
+        unsafe { bindings::wake_up_process(self.task.load(Relaxed)) };
+    }
+
+    /// The flight that has chosen it.
+    fn chosen(&self) -> Option<*const Flight> {
+        let slot = self.seat.load(Acquire);
+        (slot >= FLIGHTS && slot & CHOSEN != 0).then_some((slot & !CHOSEN) as *const Flight)
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Waits until the worker has arrived, or is known never to. False if a signal came first: if
+    /// it is one that stops the process, the worker stops, too, before it arrives.
+    pub fn await_arrival(&self) -> bool {
+        // SAFETY: The completion is initialised.
+        unsafe { bindings::wait_for_completion_interruptible(self.arrived.get()) == 0 }
+    }
+
+    /// Notes which task it is; for the fork probe.
+    pub fn note_task(&self, task: *mut bindings::task_struct) {
+        self.task.store(task, Relaxed);
+    }
+
+    /// Puts a flight aside while its task sees to a signal.
+    pub fn suspend(&self, flight: Pin<KBox<Flight>>) {
+        // SAFETY: Flights stay pinned: the pointer goes back into a pinned box.
+        let flight = KBox::into_raw(unsafe { Pin::into_inner_unchecked(flight) });
+        self.suspended.store(flight, Release);
+    }
+
+    /// Takes it back.
+    pub fn resume(&self) -> Option<Pin<KBox<Flight>>> {
+        let flight = self.suspended.xchg(ptr::null_mut(), Full);
+        if flight.is_null() {
+            return None;
+        }
+        // SAFETY: `suspend` made it from a box, and the exchange gives it to one taker only.
+        Some(KBox::into_pin(unsafe { KBox::from_raw(flight) }))
+    }
+}
+
+struct Inner {
+    /// Every worker; it never grows beyond its capacity.
+    all: KVVec<Arc<Worker>>,
+    /// Those that may be reserved; neither does this.
+    idle: KVVec<Arc<Worker>>,
+    /// No user context is left in the process: all leave, whoever they are.
+    dying: bool,
+    /// The exit status of the last one, which a process ends with.
+    status: u8,
+}
+
+/// How waiting in the pool ended.
+pub enum Parked {
+    /// This flight wants its user context taken over.
+    Chosen(*const Flight),
+    /// A signal is pending: pass through user mode, and come back.
+    Interrupted,
+    /// The thread is to end, with this exit status.
+    Leave(u8),
+}
+
+/// Limits of a pool.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    /// Most workers.
+    pub threads: u32,
+    /// Idle workers that do not leave by themselves.
+    pub spares: u32,
+    /// How long the others stay, in milliseconds.
+    pub idle_ms: u32,
+}
+
+/// How many workers do what.
+#[derive(Clone, Copy, Default)]
+pub struct Census {
+    /// In all.
+    pub all: usize,
+    /// Neither still being forked nor exiting.
+    pub arrived: usize,
+    /// Waiting to be reserved.
+    pub idle: usize,
+    /// Carrying a program.
+    pub busy: usize,
+}
+
+/// The workers of a head.
+#[pin_data]
+pub struct Pool {
+    limits: Limits,
+    next_id: Atomic<u64>,
+    /// A descriptor was closed, and nothing was run since: workers leave as they become idle.
+    closing: Atomic<bool>,
+    /// The process is gone.
+    orphaned: Atomic<bool>,
+    #[pin]
+    inner: SpinLock<Inner>,
+}
+
+impl Pool {
+    /// A pool without workers.
+    pub fn new(limits: Limits) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            limits,
+            next_id: Atomic::new(1),
+            closing: Atomic::new(false),
+            orphaned: Atomic::new(false),
+            inner <- new_spinlock!(Inner {
+                all: KVVec::with_capacity(limits.threads as usize, GFP_KERNEL_ACCOUNT)?,
+                idle: KVVec::with_capacity(limits.threads as usize, GFP_KERNEL_ACCOUNT)?,
+                dying: false,
+                status: 0,
+            }, "syslet_pool"),
+        }? Error)
+    }
+
+    /// Reserves an idle worker for `flight`, whose task is the current one.
+    ///
+    /// Workers that have become unlike the caller are retired on the way.
+    #[inline]
+    pub fn reserve(&self, flight: &Flight) -> Option<Arc<Worker>> {
+        let leads = leads();
+        let mut inner = self.inner.lock();
+        let mut at = inner.idle.len();
+        while at > 0 {
+            at -= 1;
+            let worker = &inner.idle[at];
+            let task = worker.task.load(Relaxed);
+            if worker.led.load(Relaxed) && !leads {
+                continue;
+            }
+            // SAFETY: An idle worker's task does not leave while the lock is held.
+            if unsafe { identity::same_origin(task) } {
+                worker.seat.store(ptr::from_ref(flight) as usize, Relaxed);
+                return inner.idle.remove(at).ok();
+            }
+            if !worker.led.load(Relaxed) {
+                retire(worker);
+                let _ = inner.idle.remove(at);
+            }
+        }
+        None
+    }
+
+    /// Gives a reserved worker back.
+    #[inline]
+    pub fn release(&self, worker: Arc<Worker>, flight: &Flight) {
+        let mut inner = self.inner.lock();
+        let reserved = ptr::from_ref(flight) as usize;
+        // It may have withdrawn, and be about to come back by itself.
+        if worker.seat.cmpxchg(reserved, IDLE, Full).is_ok() {
+            if self.must_leave(&inner, &worker) {
+                retire(&worker);
+            } else {
+                let _ = inner.idle.push_within_capacity(worker);
+            }
+        }
+    }
+
+    /// Registers a worker that is about to be forked; `EAGAIN` at the limit.
+    pub fn enlist(&self, ring: &Ring) -> Result<Arc<Worker>> {
+        let worker = Worker::new(self.next_id.fetch_add(1, Relaxed), ring)?;
+        let mut inner = self.inner.lock();
+        if inner.all.len() >= self.limits.threads as usize || inner.dying {
+            return Err(EAGAIN);
+        }
+        let _ = inner.all.push_within_capacity(worker.clone());
+        Ok(worker)
+    }
+
+    /// Takes back a worker that could not be forked.
+    pub fn strike_off(&self, worker: &Arc<Worker>) {
+        worker.seat.store(DEAD, Relaxed);
+        remove(&mut self.inner.lock().all, worker);
+    }
+
+    /// The worker that the current task is, as it says itself by `id` from the parking page.
+    pub fn recognise(&self, id: u64) -> Option<Arc<Worker>> {
+        let me = Task::current_raw();
+        let inner = self.inner.lock();
+        let worker = inner.all.iter().find(|worker| worker.id == id)?;
+        let task = worker.task.load(Relaxed);
+        match worker.seat.load(Relaxed) {
+            FORKING | AWAY if task == me => worker.seat.store(AWAY, Relaxed),
+            _ => return None,
+        }
+        Some(worker.clone())
+    }
+
+    /// Waits in the pool, as an idle worker, for a user context to take over.
+    pub fn park(&self, worker: &Arc<Worker>) -> Parked {
+        self.forget_leadership(worker);
+        {
+            let mut inner = self.inner.lock();
+            if self.must_leave(&inner, worker) {
+                return self.leave(inner, worker);
+            }
+            worker.seat.store(IDLE, Relaxed);
+            let _ = inner.idle.push_within_capacity(worker.clone());
+        }
+        // SAFETY: The completion is initialised.
+        unsafe { bindings::complete_all(worker.arrived.get()) };
+
+        let mut left = kernel::time::msecs_to_jiffies(self.limits.idle_ms) as isize;
+        loop {
+            // Not freezable where it sleeps: a frozen worker could be chosen, but not take over.
+            set_state(bindings::TASK_INTERRUPTIBLE);
+            if let Some(flight) = worker.chosen() {
+                set_state(bindings::TASK_RUNNING);
+                return Parked::Chosen(flight);
+            }
+            if worker.seat.load(Acquire) == DEAD {
+                set_state(bindings::TASK_RUNNING);
+                return self.leave(self.inner.lock(), worker);
+            }
+            if run::signal_pending() {
+                set_state(bindings::TASK_RUNNING);
+                // SAFETY: A parked task holds no locks.
+                unsafe { raw::syslet_task_work_run() };
+                if run::signal_pending() && self.withdraw(worker) {
+                    if run::fatal_signal_pending() {
+                        return self.leave(self.inner.lock(), worker);
+                    }
+                    return Parked::Interrupted;
+                }
+                continue;
+            }
+            // SAFETY: The state was set above, and the conditions looked at since.
+            left = unsafe { bindings::schedule_timeout(left) };
+            if left == 0 {
+                self.forget_leadership(worker);
+                if let Some(parked) = self.leave_if_idle(worker) {
+                    return parked;
+                }
+                left = kernel::time::msecs_to_jiffies(self.limits.idle_ms) as isize;
+            }
+        }
+    }
+
+    /// Stops being reservable, unless a flight has chosen the worker.
+    fn withdraw(&self, worker: &Arc<Worker>) -> bool {
+        let mut inner = self.inner.lock();
+        match worker.seat.load(Relaxed) {
+            IDLE => {
+                remove(&mut inner.idle, worker);
+                worker.seat.store(AWAY, Relaxed);
+                true
+            }
+            slot if slot >= FLIGHTS && slot & CHOSEN == 0 => {
+                worker.seat.cmpxchg(slot, AWAY, Full).is_ok()
+            }
+            _ => false,
+        }
+    }
+
+    /// Makes a worker that has led like any other, if that does not matter any more.
+    fn forget_leadership(&self, worker: &Worker) {
+        if worker.led.load(Relaxed) && process::is_single_threaded() {
+            worker.led.store(false, Relaxed);
+        }
+    }
+
+    fn must_leave(&self, inner: &Inner, worker: &Worker) -> bool {
+        inner.dying || (self.is_closing() && !worker.led.load(Relaxed))
+    }
+
+    fn leave(&self, mut inner: Guard<'_, Inner, SpinLockBackend>, worker: &Arc<Worker>) -> Parked {
+        worker.seat.store(DEAD, Relaxed);
+        remove(&mut inner.all, worker);
+        let status = inner.status;
+        drop(inner);
+        // SAFETY: The completion is initialised.
+        unsafe { bindings::complete_all(worker.arrived.get()) };
+        Parked::Leave(status)
+    }
+
+    /// Leaves after a long time without work, if there are spares enough.
+    ///
+    /// A task with children stays: some of them may want a signal when it exits, and it is not for
+    /// an idle worker to send that.
+    fn leave_if_idle(&self, worker: &Arc<Worker>) -> Option<Parked> {
+        let mut inner = self.inner.lock();
+        let seat = worker.seat.load(Relaxed);
+        if seat == IDLE && self.must_leave(&inner, worker) && !has_children(Task::current_raw()) {
+            remove(&mut inner.idle, worker);
+            return Some(self.leave(inner, worker));
+        }
+        if seat != IDLE
+            || inner.all.iter().filter(|worker| worker.is_spare()).count()
+                <= self.limits.spares as usize
+            || worker.led.load(Relaxed)
+            || has_children(Task::current_raw())
+        {
+            return None;
+        }
+        remove(&mut inner.idle, worker);
+        Some(self.leave(inner, worker))
+    }
+
+    /// The worker has taken over: the task that owned `flight` is the worker now.
+    pub fn hand_on(&self, worker: &Worker, flight: &Flight, led: bool) {
+        let _inner = self.inner.lock();
+        worker.task.store(flight.task(), Relaxed);
+        worker
+            .flight
+            .store(ptr::from_ref(flight).cast_mut(), Relaxed);
+        worker.led.store(led, Relaxed);
+        worker.seat.store(BUSY, Relaxed);
+    }
+
+    /// The worker's flight is over: nobody cancels it any more.
+    pub fn land(&self, worker: &Worker) {
+        let _inner = self.inner.lock();
+        worker.flight.store(ptr::null_mut(), Relaxed);
+        worker.seat.store(AWAY, Relaxed);
+    }
+
+    /// The worker goes to see to a signal, with its flight.
+    pub fn pause(&self, worker: &Worker) {
+        let _inner = self.inner.lock();
+        worker.seat.store(AWAY, Relaxed);
+    }
+
+    /// It is back.
+    pub fn unpause(&self, worker: &Worker) {
+        let _inner = self.inner.lock();
+        worker.seat.store(BUSY, Relaxed);
+    }
+
+    /// Cancels the programs in flight that `want` picks by their user data; returns how many.
+    pub fn cancel(&self, want: impl Fn(u64) -> bool) -> usize {
+        let inner = self.inner.lock();
+        let mut count = 0;
+        for worker in inner.all.iter() {
+            let flight = worker.flight.load(Relaxed);
+            // SAFETY: A flight is taken off its worker under this lock before it is freed.
+            let Some(flight) = (unsafe { flight.as_ref() }) else {
+                continue;
+            };
+            if want(flight.user_data()) {
+                flight.cancel();
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// The last descriptor of this process is closed: idle workers leave now, the others later.
+    pub fn close(&self) {
+        let alone = process::is_single_threaded();
+        self.closing.xchg(true, Full);
+        let mut inner = self.inner.lock();
+        retire_idle(&mut inner, |worker| {
+            (alone || !worker.led.load(Relaxed)) && !has_children(worker.task.load(Relaxed))
+        });
+    }
+
+    /// No user context is left in the process: everybody leaves.
+    ///
+    /// Called by the exit probe; what is in flight ends as if it had been canceled. `status` is that
+    /// of the last user context, which the process ends with.
+    pub fn disband(&self, status: u8) {
+        {
+            let mut inner = self.inner.lock();
+            if !inner.dying {
+                inner.status = status;
+            }
+            inner.dying = true;
+            retire_idle(&mut inner, |_| true);
+            // What is still reserved is so for a flight that nobody will use any more.
+            for worker in inner.all.iter() {
+                let seat = worker.seat.load(Relaxed);
+                if worker.is_spare() && worker.seat.cmpxchg(seat, DEAD, Full).is_ok() {
+                    worker.wake();
+                }
+            }
+        }
+        self.cancel(|_| true);
+    }
+
+    /// Takes the worker out that `task` is, which exits; returns it.
+    pub fn bury(&self, task: *const bindings::task_struct) -> Option<Arc<Worker>> {
+        let mut inner = self.inner.lock();
+        let at = inner
+            .all
+            .iter()
+            .position(|worker| worker.task.load(Relaxed).cast_const() == task)?;
+        let worker = inner.all.remove(at).ok()?;
+        remove(&mut inner.idle, &worker);
+        worker.seat.store(DEAD, Relaxed);
+        worker.flight.store(ptr::null_mut(), Relaxed);
+        drop(inner);
+        // SAFETY: The completion is initialised.
+        unsafe { bindings::complete_all(worker.arrived.get()) };
+        Some(worker)
+    }
+
+    /// The process that the pool belongs to is gone; its signal struct may be another's soon.
+    pub fn orphan(&self) {
+        self.orphaned.store(true, Relaxed);
+    }
+
+    /// Whether that has happened.
+    #[inline]
+    pub fn is_orphaned(&self) -> bool {
+        self.orphaned.load(Relaxed)
+    }
+
+    /// Something is run after a descriptor was closed: it may have been one of several. Returns
+    /// whether that is so.
+    pub fn reopen(&self) -> bool {
+        self.is_closing() && self.closing.xchg(false, Full)
+    }
+
+    /// Whether workers leave as they become idle.
+    #[inline]
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Relaxed)
+    }
+
+    /// How many workers do what.
+    pub fn census(&self) -> Census {
+        let inner = self.inner.lock();
+        Census {
+            all: inner.all.len(),
+            arrived: inner
+                .all
+                .iter()
+                .filter(|worker| is_alive(worker.task.load(Relaxed)))
+                .count(),
+            idle: inner.all.iter().filter(|worker| worker.is_spare()).count(),
+            busy: inner
+                .all
+                .iter()
+                .filter(|worker| !worker.flight.load(Relaxed).is_null())
+                .count(),
+        }
+    }
+}
+
+/// Tells an idle worker, which is not in the idle list any more, to leave.
+fn retire(worker: &Worker) {
+    worker.seat.store(DEAD, Release);
+    worker.wake();
+}
+
+fn retire_idle(inner: &mut Inner, which: impl Fn(&Worker) -> bool) {
+    inner.idle.retain(|worker| {
+        let retires = which(worker);
+        if retires {
+            retire(worker);
+        }
+        !retires
+    });
+}
+
+fn remove(list: &mut KVVec<Arc<Worker>>, worker: &Arc<Worker>) {
+    if let Some(at) = list.iter().position(|other| Arc::ptr_eq(other, worker)) {
+        let _ = list.remove(at);
+    }
+}
+
+/// Whether the current task leads its thread group.
+pub fn leads() -> bool {
+    let me = Task::current_raw();
+    // SAFETY: The current task; only its own takeover makes it a leader, or no longer one.
+    unsafe { (*me).group_leader == me }
+}
+
+/// Whether there is a task that is not exiting.
+fn is_alive(task: *const bindings::task_struct) -> bool {
+    // SAFETY: The task of a worker, and its pool is locked.
+    !task.is_null() && unsafe { (*task).flags } & bindings::PF_EXITING == 0
+}
+
+/// Whether there is a process whose parent is this very task.
+fn has_children(task: *const bindings::task_struct) -> bool {
+    // SAFETY: The task is the current one, or that of an idle worker and the pool is locked. It is
+    // not in user mode, so nothing is added; a stale look only delays.
+    unsafe {
+        let children = &raw const (*task).children;
+        (&raw const (*children).next).read_volatile().cast_const() != children
+    }
+}
+
+fn set_state(state: u32) {
+    // SAFETY: The current task's own state; the exchange orders it before what is looked at next,
+    // as set_current_state() does.
+    unsafe { Atomic::from_ptr(&raw mut (*Task::current_raw()).__state) }.xchg(state, Full);
+}

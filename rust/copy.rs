@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reading what was submitted: every byte is fetched once, and only what was fetched counts.
+
+use core::mem::size_of;
+
+use kernel::bindings;
+use kernel::page::PAGE_SIZE;
+use kernel::prelude::*;
+use kernel::transmute::AsBytes;
+use kernel::transmute::FromBytes;
+use kernel::uaccess::UserPtr;
+use kernel::uaccess::UserSlice;
+
+use crate::uapi;
+
+/// Size of the `size` and `flags` fields that every extensible struct begins with.
+const MIN_SIZE: usize = 8;
+
+/// An extensible struct of the interface: its first field is `size`.
+///
+/// # Safety
+///
+/// The type is `repr(C)`, begins with a `u32` that holds its size, and has neither padding nor
+/// invalid bit patterns.
+pub unsafe trait Extensible: Default {}
+
+macro_rules! impl_bytes {
+    ($($name:ident),* $(,)?) => {$(
+        // SAFETY: All fields are integers, and the layout asserted in `uapi` leaves no padding.
+        unsafe impl FromBytes for uapi::$name {}
+        // SAFETY: As above.
+        unsafe impl AsBytes for uapi::$name {}
+    )*};
+}
+
+macro_rules! impl_extensible {
+    ($($name:ident),* $(,)?) => {$(
+        // SAFETY: `size` is the first field of the struct, and there is no padding.
+        unsafe impl Extensible for uapi::$name {}
+    )*};
+}
+
+impl_bytes!(Atom, Program, Query, Setup, Exec, Wait, Cancel, UatomExec);
+impl_extensible!(Query, Setup, Exec, Wait, Cancel, UatomExec);
+
+/// An extensible struct as it was read, and how much of it the caller knows.
+pub struct Argument<T> {
+    /// The struct; what the caller did not give is zero.
+    pub value: T,
+    at: UserPtr,
+    size: usize,
+}
+
+impl<T: Extensible + FromBytes + AsBytes> Argument<T> {
+    /// Reads the struct at `arg` by the rules of `copy_struct_from_user()`.
+    #[inline]
+    pub fn read(arg: usize) -> Result<Self> {
+        let at = UserPtr::from_addr(arg);
+        let whole = size_of::<T>();
+
+        // Nearly every caller has just this size: one copy then does.
+        match UserSlice::new(at, whole).reader().read::<T>() {
+            Ok(value) if size_field(&value) == whole as u32 => Ok(Self {
+                value,
+                at,
+                size: whole,
+            }),
+            _ => Self::read_sized(at),
+        }
+    }
+
+    #[cold]
+    fn read_sized(at: UserPtr) -> Result<Self> {
+        let size: u32 = UserSlice::new(at, size_of::<u32>()).reader().read()?;
+        let size = size as usize;
+        if size < MIN_SIZE {
+            return Err(EINVAL);
+        }
+        if size > PAGE_SIZE {
+            return Err(E2BIG);
+        }
+
+        let known = size.min(size_of::<T>());
+        let mut value = T::default();
+        // SAFETY: `T` is plain bytes without padding, by its `AsBytes`, and `known` is within it.
+        let bytes =
+            unsafe { core::slice::from_raw_parts_mut((&raw mut value).cast::<u8>(), known) };
+        let mut reader = UserSlice::new(at, size).reader();
+        reader.read_slice(bytes)?;
+        // The size that was judged is the size that counts, whatever a second thread wrote.
+        bytes[..4].copy_from_slice(&(size as u32).to_ne_bytes());
+
+        let mut tail = [0u8; 64];
+        while !reader.is_empty() {
+            let chunk = reader.len().min(tail.len());
+            reader.read_slice(&mut tail[..chunk])?;
+            if tail[..chunk].iter().any(|&byte| byte != 0) {
+                return Err(E2BIG);
+            }
+        }
+        Ok(Self { value, at, size })
+    }
+
+    /// Writes the struct back, as much of it as the caller knows.
+    pub fn write_back(&self) -> Result {
+        // SAFETY: `T` is plain bytes without padding, by its `AsBytes`.
+        let bytes = unsafe {
+            core::slice::from_raw_parts((&raw const self.value).cast::<u8>(), size_of::<T>())
+        };
+        let known = self.size.min(bytes.len());
+        UserSlice::new(self.at, known)
+            .writer()
+            .write_slice(&bytes[..known])
+    }
+}
+
+/// The `size` field that `value` begins with.
+fn size_field<T: Extensible>(value: &T) -> u32 {
+    // SAFETY: By the trait's contract.
+    unsafe { (&raw const *value).cast::<u32>().read() }
+}
+
+/// Appends `count` values at user address `from` to `to`.
+pub fn read_array<T: FromBytes>(to: &mut KVVec<T>, from: u64, count: usize) -> Result {
+    let bytes = count.checked_mul(size_of::<T>()).ok_or(EFAULT)?;
+    to.reserve(count, GFP_KERNEL_ACCOUNT)?;
+    let spare = to.spare_capacity_mut().as_mut_ptr();
+    let from = user_ptr(from)?.as_const_ptr();
+    // Not through `UserSlice`: what it asks the heap about the destination costs more than all
+    // the rest of the copy, and `reserve` has just answered it.
+    // SAFETY: `reserve` made room for `count` values, which are `bytes` long.
+    if unsafe { bindings::_copy_from_user(spare.cast(), from, bytes) } != 0 {
+        return Err(EFAULT);
+    }
+    // SAFETY: `count` values beyond the length are within the capacity and were just written;
+    // any bytes make a valid `T`.
+    unsafe { to.inc_len(count) };
+    Ok(())
+}
+
+/// Writes constant bytes to user address `to`.
+pub fn write_constant(to: u64, bytes: &'static [u8]) -> Result {
+    // Not through `UserSlice`, as in `read_array`.
+    // SAFETY: The source is as long as it says.
+    let left = unsafe {
+        bindings::_copy_to_user(
+            user_ptr(to)?.as_mut_ptr(),
+            bytes.as_ptr().cast(),
+            bytes.len(),
+        )
+    };
+    if left == 0 {
+        Ok(())
+    } else {
+        Err(EFAULT)
+    }
+}
+
+/// A user pointer that travelled as a `__u64`.
+pub fn user_ptr(addr: u64) -> Result<UserPtr> {
+    // CAST: `usize` has 64 bits here; where it had not, a cut pointer must not be used.
+    usize::try_from(addr)
+        .map(UserPtr::from_addr)
+        .map_err(|_| EFAULT)
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * How the module reaches what the kernel does not export.
+ *
+ * register_kprobe() looks a symbol up before it judges whether the address can
+ * be probed, so that a failed registration still tells the address; this holds
+ * for data, too. Functions are then called through static calls: those are
+ * patched into direct calls, which neither IBT's sealed entry points, nor kCFI,
+ * nor retpolines get in the way of. Tracepoints that are not exported are found
+ * by walking all of them.
+ *
+ * This is C because static calls, tracepoints and task_pt_regs() are macros.
+ */
+
+#include <linux/kprobes.h>
+#include <linux/ptrace.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/static_call.h>
+#include <linux/string.h>
+#include <linux/task_work.h>
+#include <linux/tracepoint.h>
+#include <linux/version.h>
+
+#include "glue.h"
+
+static long syslet_no_call(const struct pt_regs *regs, unsigned int nr)
+{
+	return -ENOSYS;
+}
+
+static void syslet_no_work(void)
+{
+}
+
+DEFINE_STATIC_CALL(syslet_x64, syslet_no_call);
+DEFINE_STATIC_CALL(syslet_ia32, syslet_no_call);
+DEFINE_STATIC_CALL(syslet_work, syslet_no_work);
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)
+#define SECCOMP_SYMBOL "__seccomp_permit_syscall"
+static bool syslet_no_permit(void)
+{
+	return false;
+}
+#define PERMITTED(ret) (ret)
+#else
+#define SECCOMP_SYMBOL "__secure_computing"
+static int syslet_no_permit(void)
+{
+	return -1;
+}
+#define PERMITTED(ret) ((ret) == 0)
+#endif
+DEFINE_STATIC_CALL(syslet_seccomp, syslet_no_permit);
+
+static struct tracepoint *syslet_exit_tracepoint;
+static struct tracepoint *syslet_fork_tracepoint;
+static rwlock_t *syslet_tasklist;
+
+static void *syslet_lookup(const char *name)
+{
+	struct kprobe probe = { .symbol_name = name };
+
+	if (register_kprobe(&probe) == 0)
+		unregister_kprobe(&probe);
+	return probe.addr;
+}
+
+static void syslet_match_tracepoint(struct tracepoint *tp, void *unused)
+{
+	if (!strcmp(tp->name, "sched_process_exit"))
+		syslet_exit_tracepoint = tp;
+	if (!strcmp(tp->name, "sched_process_fork"))
+		syslet_fork_tracepoint = tp;
+}
+
+static void syslet_probe_exit(void *unused, struct task_struct *task,
+			      bool group_dead)
+{
+	syslet_task_exit(task);
+}
+
+static void syslet_probe_fork(void *unused, struct task_struct *parent,
+			      struct task_struct *child)
+{
+	syslet_task_fork(child);
+	syslet_adopt_leader(parent, child);
+}
+
+/**
+ * syslet_glue_init - finds everything, before anything else may be called
+ * @missing: set to the name of what was not found, on -ENOENT
+ *
+ * Return: 0, or a negative errno with nothing left behind.
+ */
+int syslet_glue_init(const char **missing)
+{
+	void *x64, *ia32, *seccomp, *work;
+	int ret;
+
+#define FIND(var, name)				\
+	do {					\
+		var = syslet_lookup(name);	\
+		if (!var) {			\
+			*missing = name;	\
+			return -ENOENT;		\
+		}				\
+	} while (0)
+
+	FIND(x64, "x64_sys_call");
+	FIND(ia32, "ia32_sys_call");
+	FIND(seccomp, SECCOMP_SYMBOL);
+	FIND(work, "task_work_run");
+	FIND(syslet_tasklist, "tasklist_lock");
+#undef FIND
+
+	for_each_kernel_tracepoint(syslet_match_tracepoint, NULL);
+	if (!syslet_exit_tracepoint || !syslet_fork_tracepoint) {
+		*missing = "tracepoint sched_process_exit or sched_process_fork";
+		return -ENOENT;
+	}
+
+	static_call_update(syslet_x64, x64);
+	static_call_update(syslet_ia32, ia32);
+	static_call_update(syslet_seccomp, seccomp);
+	static_call_update(syslet_work, work);
+
+	ret = tracepoint_probe_register(syslet_exit_tracepoint,
+					syslet_probe_exit, NULL);
+	if (ret)
+		return ret;
+	ret = tracepoint_probe_register(syslet_fork_tracepoint,
+					syslet_probe_fork, NULL);
+	if (ret) {
+		tracepoint_probe_unregister(syslet_exit_tracepoint,
+					    syslet_probe_exit, NULL);
+		tracepoint_synchronize_unregister();
+	}
+	return ret;
+}
+
+/**
+ * syslet_glue_exit - lets go of the kernel
+ *
+ * No probe runs any more once this has returned.
+ */
+void syslet_glue_exit(void)
+{
+	tracepoint_probe_unregister(syslet_fork_tracepoint, syslet_probe_fork,
+				    NULL);
+	tracepoint_probe_unregister(syslet_exit_tracepoint, syslet_probe_exit,
+				    NULL);
+	tracepoint_synchronize_unregister();
+}
+
+/* The kernel's own switch over the 64-bit system calls. */
+long syslet_call_x64(const struct pt_regs *regs, unsigned int nr)
+{
+	return static_call(syslet_x64)(regs, nr);
+}
+
+/* The same for the 32-bit ones. */
+long syslet_call_ia32(const struct pt_regs *regs, unsigned int nr)
+{
+	return static_call(syslet_ia32)(regs, nr);
+}
+
+/*
+ * Runs the caller's seccomp filters over the call that its frame holds. False:
+ * the call is not to be made, and what it returns stands in the frame. May not
+ * return at all, if a filter ends the thread.
+ */
+bool syslet_seccomp_permit(void)
+{
+	return PERMITTED(static_call(syslet_seccomp)());
+}
+
+/*
+ * Does what the way back to user space would have done between two calls: the
+ * work queued for it, among it the last fput() of a file that was closed.
+ */
+void syslet_task_work_run(void)
+{
+	clear_notify_signal();
+	if (task_work_pending(current))
+		static_call(syslet_work)();
+}
+
+struct pt_regs *syslet_task_pt_regs(struct task_struct *task)
+{
+	return task_pt_regs(task);
+}
+
+/* Nobody is forked, exits, or changes its identity until the unlock. */
+void syslet_tasklist_lock(void)
+{
+	write_lock_irq(syslet_tasklist);
+}
+
+void syslet_tasklist_unlock(void)
+{
+	write_unlock_irq(syslet_tasklist);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the Rust side needs from C: macros and inlines that have no counterpart
+ * in the kernel crate. symbols.rs, identity.rs and arch/x86_64.rs declare these.
+ */
+#ifndef _SYSLET_GLUE_H
+#define _SYSLET_GLUE_H
+
+#include <linux/types.h>
+
+struct pt_regs;
+struct task_struct;
+
+/* glue.c */
+int syslet_glue_init(const char **missing);
+void syslet_glue_exit(void);
+long syslet_call_x64(const struct pt_regs *regs, unsigned int nr);
+long syslet_call_ia32(const struct pt_regs *regs, unsigned int nr);
+bool syslet_seccomp_permit(void);
+void syslet_task_work_run(void);
+struct pt_regs *syslet_task_pt_regs(struct task_struct *task);
+void syslet_tasklist_lock(void);
+void syslet_tasklist_unlock(void);
+
+/* identity.c */
+bool syslet_swap_identity(struct task_struct *from, struct task_struct *to);
+void syslet_move_signals(struct task_struct *from, unsigned long mask);
+void syslet_drop_private_signals(void);
+void syslet_take_rseq(const struct task_struct *from);
+void syslet_drop_rseq(void);
+bool syslet_same_origin(const struct task_struct *a, const struct task_struct *b);
+void syslet_adopt_leader(struct task_struct *parent, struct task_struct *child);
+
+/* arch/x86_64.c */
+bool syslet_arch_movable(void);
+void syslet_arch_take(struct task_struct *from);
+void syslet_arch_lead(struct task_struct *from, struct task_struct *to);
+
+/* Implemented in Rust: the current task is about to exit, or has forked. */
+void syslet_task_exit(struct task_struct *task);
+void syslet_task_fork(struct task_struct *child);
+
+#endif /* _SYSLET_GLUE_H */

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A takeover: the worker's side of a handoff.
+
+use kernel::sync::Arc;
+
+use crate::batch::Batch;
+use crate::cachemiss::Pool;
+use crate::cachemiss::Worker;
+use crate::dispatch::Frame;
+use crate::flight::Flight;
+use crate::identity;
+use crate::uapi;
+
+/// What the user context goes on with.
+pub struct Work {
+    /// The batch that it is in.
+    pub batch: Arc<Batch>,
+    /// The program that is next.
+    pub next: usize,
+    /// `EXEC_*`.
+    pub flags: u32,
+}
+
+/// Takes the user context of `flight` over into the current task, which is `worker`.
+///
+/// Whatever happens to the current task meanwhile, it finishes this: a signal, even SIGKILL, is
+/// seen to on its way to user mode. `None` if the context cannot move after all; the worker then
+/// is what it was, but not in the idle list.
+pub fn take_over(
+    pool: &Pool,
+    worker: &Worker,
+    flight: *const Flight,
+    frame: &Frame,
+) -> Option<Work> {
+    // SAFETY: The flight has chosen this worker, so it lasts until it is told that this is over.
+    let flight = unsafe { &*flight };
+    let owned = flight.owned();
+    let task = flight.task();
+    // SAFETY: The task waits for us in the kernel before it exits.
+    let led = unsafe { (*task).group_leader == task };
+
+    // SAFETY: As above; it is of our thread group, or the worker would not have been reserved.
+    let taken = unsafe { identity::take(task, (*owned).mask) };
+    if !taken {
+        // SAFETY: As above.
+        unsafe { (*owned).refused = true };
+        flight.complete_taken();
+        return None;
+    }
+
+    // Our own context goes where the user's was: into the task that is the worker from now on.
+    let parked = frame.save();
+    // SAFETY: As above.
+    let work = unsafe {
+        frame.restore(&(*owned).user);
+        (*owned).user = parked;
+        (*owned).batch.clone().map(|batch| Work {
+            batch,
+            next: (*owned).next,
+            flags: (*owned).flags,
+        })
+    };
+    if let Some(work) = &work {
+        flight.set_user_data(work.batch.programs()[work.next - 1].user_data);
+    }
+    pool.hand_on(worker, flight, led);
+    flight.complete_taken();
+    work
+}
+
+/// Tells user space that the program before `work` went on without it.
+pub fn report_pending(work: &Work) -> kernel::error::Result {
+    work.batch.write_outcome(work.next - 1, 0, 0, uapi::PENDING)
+}

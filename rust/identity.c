@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Who a task is: what a handoff swaps under the kernel's own locks.
+ *
+ * This is C because RCU lists, sighand's lock and thread iteration are macros
+ * and inlines.
+ */
+
+#include <linux/pid.h>
+#include <linux/rculist.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+
+#include "glue.h"
+
+/* exchange_tids(), which is not exported. The caller holds tasklist_lock. */
+static void syslet_exchange_tids(struct task_struct *a, struct task_struct *b)
+{
+	struct pid *pid_a = a->thread_pid;
+	struct pid *pid_b = b->thread_pid;
+
+	hlists_swap_heads_rcu(&pid_a->tasks[PIDTYPE_PID],
+			      &pid_b->tasks[PIDTYPE_PID]);
+	rcu_assign_pointer(a->thread_pid, pid_b);
+	rcu_assign_pointer(b->thread_pid, pid_a);
+	WRITE_ONCE(a->pid, pid_nr(pid_b));
+	WRITE_ONCE(b->pid, pid_nr(pid_a));
+}
+
+/*
+ * Makes @to the leader of the thread group that @from leads, with the steps
+ * that de_thread() takes for an exec from a thread. There the other threads are
+ * dead; here they live and learn of their new leader. The caller holds
+ * tasklist_lock.
+ */
+static void syslet_move_leadership(struct task_struct *from,
+				   struct task_struct *to)
+{
+	enum pid_type type;
+	struct task_struct *thread;
+
+	for (type = PIDTYPE_TGID; type < PIDTYPE_MAX; type++)
+		hlist_replace_rcu(&from->pid_links[type], &to->pid_links[type]);
+	list_replace_rcu(&from->tasks, &to->tasks);
+	list_replace_init(&from->sibling, &to->sibling);
+
+	for_each_thread(from, thread)
+		WRITE_ONCE(thread->group_leader, to);
+	swap(from->exit_signal, to->exit_signal);
+	/*
+	 * next_thread() goes on with the leader where the list ends, so the
+	 * leader has to be the first in it. Who stands on @to meanwhile sees
+	 * some threads twice, but none never.
+	 */
+	spin_lock(&to->sighand->siglock);
+	list_del_rcu(&to->thread_node);
+	list_add_rcu(&to->thread_node, &to->signal->thread_head);
+	syslet_arch_lead(from, to);
+	spin_unlock(&to->sighand->siglock);
+}
+
+/**
+ * syslet_swap_identity - gives @to the TID of @from, and its leadership
+ * @from: a task that runs kernel code for a program
+ * @to: the current task, of the same thread group
+ *
+ * Return: false, with nothing changed, if either is traced or exiting, or if
+ * somebody waits for a PI futex that the user holds: tracers and PI waiters know
+ * the task, and the TID alike.
+ */
+bool syslet_swap_identity(struct task_struct *from, struct task_struct *to)
+{
+	bool movable;
+
+	syslet_tasklist_lock();
+	movable = !from->ptrace && !to->ptrace && !from->exit_state &&
+		  !(from->flags & PF_EXITING) &&
+		  list_empty(&from->futex.pi_state_list);
+	if (movable) {
+		syslet_exchange_tids(from, to);
+		swap(from->start_time, to->start_time);
+		swap(from->start_boottime, to->start_boottime);
+		if (thread_group_leader(from))
+			syslet_move_leadership(from, to);
+	}
+	syslet_tasklist_unlock();
+	return movable;
+}
+
+/**
+ * syslet_adopt_leader - gives a new thread the leader that its group has now
+ * @parent: the current task, about to return from fork
+ * @child: the new task, which has not run yet
+ *
+ * copy_process() reads the leader well before it takes tasklist_lock:
+ *
+ *	forking thread				taking over
+ *	==============				===========
+ *	child->group_leader = L
+ *						write_lock(tasklist_lock)
+ *						all threads' leader = B
+ *						write_unlock(tasklist_lock)
+ *	write_lock(tasklist_lock)
+ *	link child into the thread group
+ *	write_unlock(tasklist_lock)
+ *	this function: child->group_leader = B
+ *
+ * Once the child is linked, a takeover finds it; before that, the parent comes
+ * by here. L stays a thread of the group meanwhile: a task that has led does not
+ * leave while there is a thread of the user's besides the leader (cachemiss.rs).
+ */
+void syslet_adopt_leader(struct task_struct *parent, struct task_struct *child)
+{
+	if (child->signal != parent->signal ||
+	    READ_ONCE(child->group_leader) == READ_ONCE(parent->group_leader))
+		return;
+	syslet_tasklist_lock();
+	WRITE_ONCE(child->group_leader, parent->group_leader);
+	syslet_tasklist_unlock();
+}
+
+/**
+ * syslet_move_signals - takes over the user's signal state
+ * @from: the task that the user's context leaves
+ * @mask: the user's signal mask
+ *
+ * @from is left with everything blocked, also as the mask that a call it is in
+ * (ppoll() and its like) will restore.
+ */
+void syslet_move_signals(struct task_struct *from, unsigned long mask)
+{
+	struct task_struct *to = current;
+	LIST_HEAD(private);
+	sigset_t pending;
+
+	spin_lock_irq(&to->sighand->siglock);
+	list_splice_init(&from->pending.list, &private);
+	list_splice_init(&to->pending.list, &from->pending.list);
+	list_splice_init(&private, &to->pending.list);
+	pending = from->pending.signal;
+	from->pending.signal = to->pending.signal;
+	to->pending.signal = pending;
+	/* A fatal signal is for both. */
+	if (sigismember(&to->pending.signal, SIGKILL) ||
+	    sigismember(&from->pending.signal, SIGKILL)) {
+		sigaddset(&to->pending.signal, SIGKILL);
+		sigaddset(&from->pending.signal, SIGKILL);
+	}
+
+	to->blocked.sig[0] = mask;
+	sigdelsetmask(&to->blocked, sigmask(SIGKILL) | sigmask(SIGSTOP));
+	sigfillset(&from->blocked);
+	sigdelsetmask(&from->blocked, sigmask(SIGKILL) | sigmask(SIGSTOP));
+	from->saved_sigmask = from->blocked;
+
+	to->sas_ss_sp = from->sas_ss_sp;
+	to->sas_ss_size = from->sas_ss_size;
+	to->sas_ss_flags = from->sas_ss_flags;
+	recalc_sigpending();
+	spin_unlock_irq(&to->sighand->siglock);
+}
+
+/**
+ * syslet_take_rseq - makes the restartable sequence of @from the current task's
+ * @from: the task that the user's context leaves
+ *
+ * The IDs must stay those that user space was told last; the flags make the way
+ * to user mode tell it the new ones. The scheduler writes to the events when it
+ * switches the task, so it must not do that halfway.
+ */
+void syslet_take_rseq(const struct task_struct *from)
+{
+#ifdef CONFIG_RSEQ
+	struct rseq_data *rseq = &current->rseq;
+
+	if (!from->rseq.event.has_rseq)
+		return;
+	preempt_disable();
+	rseq->usrptr = from->rseq.usrptr;
+	rseq->len = from->rseq.len;
+	rseq->sig = from->rseq.sig;
+	rseq->ids = from->rseq.ids;
+#ifdef CONFIG_RSEQ_SLICE_EXTENSION
+	rseq->slice = from->rseq.slice;
+#endif
+	rseq->event.has_rseq = from->rseq.event.has_rseq;
+	rseq->event.ids_changed = true;
+	rseq->event.sched_switch = true;
+	set_thread_flag(TIF_RSEQ);
+	preempt_enable();
+#endif
+}
+
+/* The other half, in the task that the user's context has left. */
+void syslet_drop_rseq(void)
+{
+#ifdef CONFIG_RSEQ
+	preempt_disable();
+	current->rseq.usrptr = NULL;
+	current->rseq.len = 0;
+	current->rseq.sig = 0;
+	current->rseq.event.all = 0;
+#ifdef CONFIG_RSEQ_SLICE_EXTENSION
+	memset(&current->rseq.slice, 0, sizeof(current->rseq.slice));
+#endif
+	preempt_enable();
+#endif
+}
+
+/*
+ * Drops what a call raised for its own thread (SIGPIPE, SIGXFSZ): a cachemiss
+ * thread has nobody to tell, and must not keep it for its next user.
+ */
+void syslet_drop_private_signals(void)
+{
+	struct task_struct *me = current;
+	kernel_siginfo_t info;
+	enum pid_type type;
+	sigset_t keep;
+
+	if (sigisemptyset(&me->pending.signal))
+		return;
+	spin_lock_irq(&me->sighand->siglock);
+	for (;;) {
+		sigset_t private = me->pending.signal;
+
+		sigdelsetmask(&private, sigmask(SIGKILL) | sigmask(SIGSTOP));
+		if (sigisemptyset(&private))
+			break;
+		/* Private signals come first, so no shared one is taken. */
+		signotset(&private);
+		keep = private;
+		dequeue_signal(&keep, &info, &type);
+	}
+	spin_unlock_irq(&me->sighand->siglock);
+}
+
+/**
+ * syslet_same_origin - whether @a could have been forked from @b as it is now
+ * @a: a spare thread
+ * @b: the user's thread
+ *
+ * Everything that clone() copies or shares, and that a handoff does not move:
+ * above all credentials, filters and namespaces.
+ */
+bool syslet_same_origin(const struct task_struct *a, const struct task_struct *b)
+{
+	const unsigned long ti_flags = _TIF_NOTSC | _TIF_NOCPUID | _TIF_SSBD |
+				       _TIF_SPEC_IB | _TIF_SPEC_L1D_FLUSH;
+	const unsigned int flags = PF_MCE_PROCESS | PF_MCE_EARLY |
+				   PF_MEMALLOC_NOIO | PF_LOCAL_THROTTLE;
+
+#ifdef CONFIG_UCLAMP_TASK
+	if (memcmp(a->uclamp_req, b->uclamp_req, sizeof(a->uclamp_req)))
+		return false;
+#endif
+#ifdef CONFIG_SCHED_CORE
+	if (a->core_cookie != b->core_cookie)
+		return false;
+#endif
+	return a->signal == b->signal &&
+	       a->mm == b->mm &&
+	       a->real_cred == b->real_cred && b->cred == b->real_cred &&
+	       a->cred == a->real_cred &&
+	       a->seccomp.mode == b->seccomp.mode &&
+	       a->seccomp.filter == b->seccomp.filter &&
+	       a->atomic_flags == b->atomic_flags &&
+	       a->nsproxy == b->nsproxy &&
+	       a->fs == b->fs &&
+	       a->files == b->files &&
+	       a->sighand == b->sighand &&
+	       rcu_access_pointer(a->cgroups) == rcu_access_pointer(b->cgroups) &&
+	       a->personality == b->personality &&
+	       a->policy == b->policy &&
+	       a->static_prio == b->static_prio &&
+	       a->rt_priority == b->rt_priority &&
+	       !a->sched_reset_on_fork && !b->sched_reset_on_fork &&
+	       a->se.custom_slice == b->se.custom_slice &&
+	       (!a->se.custom_slice || a->se.slice == b->se.slice) &&
+	       cpumask_equal(&a->cpus_mask, &b->cpus_mask) &&
+	       !a->mempolicy && !b->mempolicy &&
+	       a->timer_slack_ns == b->timer_slack_ns &&
+	       a->io_context == b->io_context &&
+	       a->sysvsem.undo_list == b->sysvsem.undo_list &&
+	       uid_eq(a->loginuid, b->loginuid) &&
+	       a->sessionid == b->sessionid &&
+	       ((a->flags ^ b->flags) & flags) == 0 &&
+	       ((read_task_thread_flags(a) ^ read_task_thread_flags(b)) &
+		ti_flags) == 0;
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What moves with a user context, what must be equal for it to move, and what forbids it.
+//!
+//! The task that takes over writes only to itself, but for what the kernel's own locks protect
+//! (TIDs, signals). The task that is left writes only to itself, too, once the other is done:
+//! [`become_cachemiss_thread`]. So no field is ever written from two sides.
+
+use kernel::bindings;
+use kernel::prelude::*;
+use kernel::task::Task;
+
+use crate::stats::Fallback;
+use crate::symbols::raw;
+
+/// All signals but those that nobody can block.
+pub const ALL_SIGNALS: usize = !(1 << (bindings::SIGKILL - 1) | 1 << (bindings::SIGSTOP - 1));
+
+/// `CLOCK_PROCESS_CPUTIME_ID` and its like have nothing armed.
+const NO_CPU_TIMER: u64 = u64::MAX;
+
+/// What an atom could change of a task through a file, and a handoff would have to notice.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    cred: *const bindings::cred,
+    cgroups: *const bindings::css_set,
+}
+
+impl Standing {
+    /// That of no task.
+    pub const NONE: Self = Self {
+        cred: core::ptr::null(),
+        cgroups: core::ptr::null(),
+    };
+
+    /// The standing of a task.
+    ///
+    /// # Safety
+    ///
+    /// `task` must be the current task, or one that cannot exit meanwhile.
+    #[inline]
+    pub unsafe fn of(task: *const bindings::task_struct) -> Self {
+        // SAFETY: By the safety requirement. The pointers are compared, never followed.
+        unsafe {
+            Self {
+                cred: (&raw const (*task).real_cred).read_volatile(),
+                cgroups: (&raw const (*task).cgroups).read_volatile().cast_const(),
+            }
+        }
+    }
+}
+
+/// Whether the current user context may be handed over at all.
+#[inline]
+pub fn check_movable() -> Result<(), Fallback> {
+    let task = Task::current_raw();
+    // SAFETY: The current task's own fields.
+    unsafe {
+        if (*task).ptrace != 0 {
+            return Err(Fallback::Traced);
+        }
+        let user_dispatch = 1 << bindings::syscall_work_bit_SYSCALL_WORK_BIT_SYSCALL_USER_DISPATCH;
+        let tracees = &raw const (*task).ptraced;
+        let pi_states = &raw const (*task).futex.pi_state_list;
+        if (*task).thread_info.syscall_work & user_dispatch != 0
+            || !(*task).io_uring.is_null()
+            || !(*task).utask.is_null()
+            || !(*task).vfork_done.is_null()
+            || !(*task).perf_event_ctxp.is_null()
+            || (*tracees).next.cast_const() != tracees
+            || (*pi_states).next.cast_const() != pi_states
+            || (*task)
+                .posix_cputimers
+                .bases
+                .iter()
+                .any(|base| base.nextevt != NO_CPU_TIMER)
+        {
+            return Err(Fallback::TaskState);
+        }
+    }
+    // SAFETY: `Symbols` lives as long as the device does.
+    if !unsafe { raw::syslet_arch_movable() } {
+        return Err(Fallback::Registers);
+    }
+    Ok(())
+}
+
+/// Whether `spare` is as if it had just been forked from the current task.
+///
+/// This is the security core: a spare with other credentials or another filter must never become
+/// the user's thread.
+///
+/// # Safety
+///
+/// `spare` must not exit meanwhile.
+#[inline]
+pub unsafe fn same_origin(spare: *const bindings::task_struct) -> bool {
+    // SAFETY: By the safety requirement; `Symbols` lives as long as the device does.
+    unsafe { raw::syslet_same_origin(spare, Task::current_raw()) }
+}
+
+/// Blocks all signals in the current task; returns what was blocked before.
+pub fn block_signals() -> usize {
+    // SAFETY: The current task's own mask, which only it writes.
+    let before = unsafe { (*Task::current_raw()).blocked.sig[0] };
+    if before & ALL_SIGNALS != ALL_SIGNALS {
+        set_signal_mask(ALL_SIGNALS);
+    }
+    before
+}
+
+/// Makes all signals of a cachemiss thread blocked again, whatever a call has restored.
+#[inline]
+pub fn block_all_again() {
+    let task = Task::current_raw();
+    // SAFETY: The current task's own fields, which only it writes.
+    unsafe {
+        if bindings::task_struct::restore_sigmask_raw(task) != 0 {
+            bindings::task_struct::set_restore_sigmask_raw(task, 0);
+        }
+    }
+    block_signals();
+}
+
+/// Keeps a call's temporary signal mask, which is in force until a handler has run, from becoming
+/// the user's: `mask` is what will be restored. Returns whether one is in force.
+#[inline]
+pub fn pin_saved_mask(mask: usize) -> bool {
+    let task = Task::current_raw();
+    // SAFETY: The current task's own fields, which only it writes.
+    unsafe {
+        if bindings::task_struct::restore_sigmask_raw(task) == 0 {
+            return false;
+        }
+        (*task).saved_sigmask.sig[0] = mask;
+    }
+    true
+}
+
+/// Unblocks SIGSYS, with which a filter has condemned the current process.
+pub fn let_sigsys_in() {
+    set_signal_mask(ALL_SIGNALS & !(1 << (bindings::SIGSYS - 1)));
+}
+
+/// Sets the current task's signal mask.
+pub fn set_signal_mask(mask: usize) {
+    let mut set = bindings::sigset_t { sig: [mask] };
+    // SAFETY: The set is valid for reads.
+    unsafe {
+        bindings::sigprocmask(
+            bindings::SIG_SETMASK as c_int,
+            &mut set,
+            core::ptr::null_mut(),
+        )
+    };
+}
+
+/// Moves the identity of `from` to the current task. False, with nothing changed, if it may not
+/// move after all.
+///
+/// # Safety
+///
+/// `from` must be a task of the same thread group that stays in the kernel until it was told that
+/// this is over, with `mask` as its user's signal mask.
+pub unsafe fn take(from: *mut bindings::task_struct, mask: usize) -> bool {
+    let me = Task::current_raw();
+    // SAFETY: By the safety requirement; `Symbols` lives as long as the device does.
+    unsafe {
+        if !raw::syslet_swap_identity(from, me) {
+            return false;
+        }
+        raw::syslet_move_signals(from, mask);
+        raw::syslet_arch_take(from);
+    }
+
+    // SAFETY: `from` does not touch these fields until it is told, and they are ours in `me`.
+    unsafe {
+        (*me).clear_child_tid = (*from).clear_child_tid;
+        (*me).set_child_tid = (*from).set_child_tid;
+        (*me).futex.robust_list = (*from).futex.robust_list;
+        (*me).futex.compat_robust_list = (*from).futex.compat_robust_list;
+        (*me).pdeath_signal = (*from).pdeath_signal;
+        (*me).comm = (*from).comm;
+        raw::syslet_take_rseq(from);
+    }
+    true
+}
+
+/// Makes the current task, which a user context has left, a nameless thread of its process.
+///
+/// # Safety
+///
+/// [`take`] must have moved the current task's identity to another, which is done with it.
+pub unsafe fn become_cachemiss_thread() {
+    let me = Task::current_raw();
+    // SAFETY: The current task's own fields; what they pointed to has another owner now.
+    unsafe {
+        (*me).clear_child_tid = core::ptr::null_mut();
+        (*me).set_child_tid = core::ptr::null_mut();
+        (*me).futex.robust_list = core::ptr::null_mut();
+        (*me).futex.compat_robust_list = core::ptr::null_mut();
+        (*me).sas_ss_sp = 0;
+        (*me).sas_ss_size = 0;
+        (*me).sas_ss_flags = bindings::SS_DISABLE;
+        (*me).pdeath_signal = 0;
+        raw::syslet_drop_rseq();
+    }
+    name_cachemiss_thread();
+    block_signals();
+    // SAFETY: In process context, without locks.
+    unsafe { bindings::recalc_sigpending() };
+}
+
+/// Names the current task as what it is.
+pub fn name_cachemiss_thread() {
+    const NAME: [kernel::ffi::c_char; 16] = {
+        let text = b"syslet";
+        let mut name = [0; 16];
+        let mut i = 0;
+        while i < text.len() {
+            name[i] = text[i] as kernel::ffi::c_char;
+            i += 1;
+        }
+        name
+    };
+    // SAFETY: The current task's own name; readers see bytes of the old or the new, and the last
+    // one is always NUL.
+    unsafe { (*Task::current_raw()).comm = NAME };
+}

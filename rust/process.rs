@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the heads of a process share, and what becomes of it when tasks exit.
+
+use core::ptr;
+
+use kernel::bindings;
+use kernel::mm::Mm;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+use kernel::sync::atomic::Atomic;
+use kernel::sync::atomic::Relaxed;
+use kernel::task::Task;
+
+use crate::arch;
+use crate::block;
+use crate::cachemiss::Pool;
+use crate::exec;
+
+kernel::sync::global_lock! {
+    // SAFETY: Initialised by `init`, before the device exists.
+    unsafe(uninit) static PROCESSES: SpinLock<Processes> = Processes {
+        first: None,
+    };
+}
+
+/// How many processes are registered: exits look here first.
+static REGISTERED: Atomic<i32> = Atomic::new(0);
+
+/// The processes that have made a head.
+struct Processes {
+    first: Option<KBox<Process>>,
+}
+
+// SAFETY: What it points to is used under its lock.
+unsafe impl Send for Processes {}
+
+/// A process that has made a head, from then until it is gone or has another address space.
+struct Process {
+    next: Option<KBox<Process>>,
+    signal: *const bindings::signal_struct,
+    mm: ARef<Mm>,
+    /// The parking page in its address space.
+    parking: Option<usize>,
+    /// The pools of its heads, linked by `Link::next`.
+    pools: *mut Link,
+}
+
+/// A pool's place in its process.
+pub struct Link {
+    next: *mut Link,
+    pool: *const Pool,
+}
+
+/// The registry as long as the module is loaded.
+pub struct Registry(());
+
+impl Registry {
+    /// Makes it. To be called once, before anything else here.
+    pub fn new() -> Self {
+        // SAFETY: The module's init is the only caller.
+        unsafe { PROCESSES.init() };
+        Self(())
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        // No head is left, so nobody looks.
+        let mut first = PROCESSES.lock().first.take();
+        while let Some(mut process) = first {
+            first = process.next.take();
+        }
+    }
+}
+
+impl Processes {
+    fn find(&mut self, signal: *const bindings::signal_struct) -> Option<&mut KBox<Process>> {
+        let mut at = self.first.as_mut();
+        while let Some(process) = at {
+            if process.signal == signal {
+                return Some(process);
+            }
+            at = process.next.as_mut();
+        }
+        None
+    }
+
+    fn take(&mut self, signal: *const bindings::signal_struct) -> Option<KBox<Process>> {
+        let mut at = &mut self.first;
+        while at.as_ref().is_some_and(|process| process.signal != signal) {
+            // The condition says that there is one.
+            at = &mut at.as_mut()?.next;
+        }
+        let mut process = at.take()?;
+        *at = process.next.take();
+        Some(process)
+    }
+}
+
+impl Process {
+    fn for_each_pool(&self, mut visit: impl FnMut(&Pool)) {
+        let mut link = self.pools;
+        // SAFETY: Links leave the list, under the registry's lock, before their pools go.
+        while let Some(at) = unsafe { link.as_ref() } {
+            // SAFETY: As above.
+            visit(unsafe { &*at.pool });
+            link = at.next;
+        }
+    }
+}
+
+fn signal_of(task: *const bindings::task_struct) -> *const bindings::signal_struct {
+    // SAFETY: Called for the current task only, which has a signal struct until it is reaped.
+    unsafe { (*task).signal }
+}
+
+/// Whether the leader's is the only user context of the current process.
+///
+/// There is no other thread then that could be forking and still have an earlier leader in mind.
+pub fn is_single_threaded() -> bool {
+    let signal = signal_of(Task::current_raw());
+    let mut workers = 0;
+    if let Some(process) = PROCESSES.lock().find(signal) {
+        process.for_each_pool(|pool| workers += pool.census().arrived);
+    }
+    // SAFETY: The current task's signal struct.
+    let live = unsafe { (&raw const (*signal).live.counter).read_volatile() };
+    live as usize <= workers + 1
+}
+
+/// The parking page of the current process, which is registered if it is not; `None` where the
+/// process may not have one.
+pub fn parking_page(mm: &Mm) -> Result<Option<usize>> {
+    let signal = signal_of(Task::current_raw());
+    if let Some(process) = PROCESSES.lock().find(signal) {
+        if ptr::eq(process.mm.as_raw(), mm.as_raw()) {
+            return Ok(process.parking);
+        }
+    }
+    let process = KBox::new(
+        Process {
+            next: None,
+            signal,
+            mm: ARef::from(mm),
+            parking: map_parking_page().ok(),
+            pools: ptr::null_mut(),
+        },
+        GFP_KERNEL_ACCOUNT,
+    )?;
+    let parking = process.parking;
+    let mut registry = PROCESSES.lock();
+    // A second thread may have been here meanwhile: one page more or less is no matter, but the
+    // pools that are registered are. An address space that is gone has none left.
+    let old = match registry.find(signal) {
+        Some(there) if ptr::eq(there.mm.as_raw(), mm.as_raw()) => return Ok(there.parking),
+        Some(_) => registry.take(signal),
+        None => {
+            REGISTERED.fetch_add(1, Relaxed);
+            None
+        }
+    };
+    let rest = registry.first.take();
+    let mut process = process;
+    process.next = rest;
+    if let Some(old) = &old {
+        process.pools = old.pools;
+    }
+    registry.first = Some(process);
+    drop(registry);
+    drop(old);
+    Ok(parking)
+}
+
+/// Maps a page of the process's own that holds the code of [`arch::PARKING`].
+///
+/// It has no file behind it, so that neither a `/dev` that is mounted noexec is in its way, nor
+/// does it keep the head. Nothing but the process's own doing can change it, and the process only
+/// harms itself by that.
+fn map_parking_page() -> Result<usize> {
+    /// `PROT_READ | PROT_EXEC`, which `bindings` lacks.
+    const PROT: usize = 0x1 | 0x4;
+    /// `MAP_PRIVATE | MAP_ANONYMOUS`, likewise.
+    const FLAGS: usize = 0x2 | 0x20;
+
+    // SAFETY: Process context; the current task has an address space.
+    let at =
+        unsafe { bindings::vm_mmap(ptr::null_mut(), 0, kernel::page::PAGE_SIZE, PROT, FLAGS, 0) };
+    if at >= (bindings::MAX_ERRNO as usize).wrapping_neg() {
+        // CAST: An errno, by the check.
+        return Err(Error::from_errno(at as isize as i32));
+    }
+    let mut code = arch::PARKING;
+    // SAFETY: The buffer is valid for reads of its length.
+    let written = unsafe {
+        bindings::access_process_vm(
+            Task::current_raw(),
+            at,
+            code.as_mut_ptr().cast(),
+            code.len() as c_int,
+            bindings::FOLL_FORCE | bindings::FOLL_WRITE,
+        )
+    };
+    if written as usize != code.len() {
+        // SAFETY: Just mapped.
+        unsafe { bindings::vm_munmap(at, kernel::page::PAGE_SIZE) };
+        return Err(EFAULT);
+    }
+    Ok(at)
+}
+
+/// A pool's registration with its process.
+///
+/// # Invariants
+///
+/// The link is in the list of the process with this signal struct, and the pool outlives it.
+pub struct Registration {
+    signal: *const bindings::signal_struct,
+    link: *mut Link,
+}
+
+// SAFETY: The pointers are used under the registry's lock only.
+unsafe impl Send for Registration {}
+// SAFETY: As above.
+unsafe impl Sync for Registration {}
+
+impl Registration {
+    /// Whether the current task belongs to the process.
+    #[inline]
+    pub fn is_ours(&self) -> bool {
+        ptr::eq(signal_of(Task::current_raw()), self.signal)
+    }
+
+    /// Registers a pool with the current process, which has a parking page.
+    ///
+    /// # Safety
+    ///
+    /// The pool must stay where it is until the registration is dropped.
+    pub unsafe fn new(pool: &Pool) -> Result<Self> {
+        let signal = signal_of(Task::current_raw());
+        let link = KBox::new(
+            Link {
+                next: ptr::null_mut(),
+                pool,
+            },
+            GFP_KERNEL_ACCOUNT,
+        )?;
+        let mut registry = PROCESSES.lock();
+        let process = registry.find(signal).ok_or(ESRCH)?;
+        let link = KBox::into_raw(link);
+        // SAFETY: Just made from a box.
+        unsafe { (*link).next = process.pools };
+        process.pools = link;
+        // INVARIANT: Just linked.
+        Ok(Self { signal, link })
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let mut registry = PROCESSES.lock();
+        if let Some(process) = registry.find(self.signal) {
+            let mut at: *mut *mut Link = &mut process.pools;
+            // SAFETY: The list is valid under the lock.
+            unsafe {
+                while !(*at).is_null() && *at != self.link {
+                    at = &raw mut (**at).next;
+                }
+                if *at == self.link {
+                    *at = (*self.link).next;
+                }
+            }
+        }
+        drop(registry);
+        // SAFETY: By the type invariant it came from a box, and is in no list any more.
+        drop(unsafe { KBox::from_raw(self.link) });
+    }
+}
+
+/// The fork probe: the current task has forked `child`, which has not run yet.
+#[no_mangle]
+extern "C" fn syslet_task_fork(child: *mut bindings::task_struct) {
+    if let Some(flight) = block::current_flight() {
+        // No atom forks, so this is the worker that the flight is getting.
+        // SAFETY: The flight is the current task's; it is in `fork_worker`, which holds the worker.
+        if let Some(worker) = unsafe { (*(*flight).owned()).forking.as_ref() } {
+            worker.note_task(child);
+        }
+    }
+}
+
+/// The exit probe: `task` is the current task, and runs no more of its own code.
+///
+/// Preemption may be off.
+#[no_mangle]
+extern "C" fn syslet_task_exit(task: *mut bindings::task_struct) {
+    if let Some(flight) = block::current_flight() {
+        // A filter, or an oops, ended the thread inside a call of a program.
+        // SAFETY: The flight lasts until its burial, which the task comes by later on its way out.
+        unsafe { exec::bury(&*flight) };
+    }
+    if REGISTERED.load(Relaxed) == 0 {
+        return;
+    }
+
+    let signal = signal_of(task);
+    let mut registry = PROCESSES.lock();
+    let Some(process) = registry.find(signal) else {
+        return;
+    };
+    let mut workers = 0;
+    process.for_each_pool(|pool| {
+        if let Some(worker) = pool.bury(task) {
+            // SAFETY: This is the exit probe, and the worker the current task's.
+            unsafe { exec::bury_suspended(&worker) };
+        }
+        workers += pool.census().arrived;
+    });
+    // SAFETY: The current task's signal struct.
+    let live = unsafe { (&raw const (*signal).live.counter).read_volatile() };
+    if live == 0 && workers == 0 {
+        let gone = registry.take(signal);
+        if let Some(gone) = &gone {
+            gone.for_each_pool(Pool::orphan);
+        }
+        REGISTERED.fetch_sub(1, Relaxed);
+        drop(registry);
+        drop(gone);
+    } else if live != 0 && live as usize == workers {
+        // SAFETY: The current task, which has its exit code.
+        let status = unsafe { (*task).exit_code } >> 8;
+        process.for_each_pool(|pool| pool.disband(status as u8));
+    }
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Running one program: the interpreter of atoms.
+
+use kernel::bindings;
+use kernel::prelude::*;
+use kernel::task::Task;
+use kernel::uaccess::UserPtr;
+use kernel::uaccess::UserSlice;
+
+use crate::copy;
+use crate::dispatch::Frame;
+use crate::dispatch::Outcome;
+use crate::flight::Flight;
+use crate::flight::Owned;
+use crate::flight::State;
+use crate::identity;
+use crate::policy;
+use crate::policy::Abi;
+use crate::program;
+use crate::program::Next;
+use crate::symbols::raw;
+use crate::uapi;
+
+const EINTR_RESULT: i64 = -(bindings::EINTR as i64);
+const ECANCELED_RESULT: i64 = -(bindings::ECANCELED as i64);
+const RESTART_BLOCK: i64 = -(bindings::ERESTART_RESTARTBLOCK as i64);
+/// The codes that ask for a restart; none may reach user space.
+const RESTART_CODES: core::ops::RangeInclusive<i64> =
+    RESTART_BLOCK..=-(bindings::ERESTARTSYS as i64);
+
+/// How a program ended.
+pub struct Ended {
+    /// Return value of the last atom that ran.
+    pub result: i64,
+    /// Its index.
+    pub last: usize,
+    /// `CQE_*`.
+    pub flags: u32,
+    /// Nothing more may run before the caller's signals were seen to.
+    pub halt: bool,
+}
+
+/// What came of running a program.
+pub enum Ran {
+    /// It ended.
+    Ended(Ended),
+    /// A signal came while its first atom had not done anything: this errno restarts it.
+    Restart(i32),
+    /// This is a cachemiss thread and has to see to a signal; the program can go on later.
+    Suspended,
+}
+
+/// Runs a program in the current task, from where its flight says that it is.
+///
+/// With `restartable` an interrupted first atom is left to the caller to restart.
+pub fn run(
+    flight: &Flight,
+    frame: &Frame,
+    abi: Abi,
+    program: &uapi::Program,
+    atoms: &[uapi::Atom],
+    restartable: bool,
+) -> Ran {
+    let owned = flight.owned();
+    // SAFETY: The current task owns the flight. A block inside a call has the scheduler hook write
+    // to the state, so no reference to that is held here.
+    let progress = unsafe { &mut (*owned).progress };
+    // SAFETY: As above.
+    let state = || unsafe { (&raw const (*owned).state).read() };
+
+    loop {
+        let index = progress.index;
+        let atom = &atoms[index];
+        // Only after a suspension; elsewhere it was looked at behind the last atom.
+        if state() == State::Settled && flight.is_canceled() {
+            return Ran::Ended(Ended {
+                result: ECANCELED_RESULT,
+                last: index,
+                flags: uapi::CQE_CANCELED,
+                halt: false,
+            });
+        }
+        let mut halt = false;
+        let mut result = if progress.restart == RESTART_BLOCK {
+            restart_call()
+        } else {
+            match progress.results.arguments(atom) {
+                None => i64::from(EINVAL.to_errno()),
+                Some(args) if atom.nr == uapi::NR_UMEM_ADD => umem_add(abi, args[0], args[1]),
+                Some(args) if policy::check_args(abi, atom.nr, &args).is_err() => {
+                    i64::from(EPERM.to_errno())
+                }
+                Some(mut args) => {
+                    if state() == State::Settled {
+                        if let Some(mask) = policy::mask_argument(abi, atom.nr) {
+                            args[mask] = 0;
+                        }
+                    }
+                    match frame.call(abi, atom.nr, &args) {
+                        Outcome::Returned(result) => result,
+                        Outcome::Trapped => {
+                            halt = true;
+                            i64::from(ENOSYS.to_errno())
+                        }
+                    }
+                }
+            }
+        };
+        progress.restart = 0;
+        // Only a pending signal makes these codes what they are; a call may well return such a
+        // number of its own.
+        let interrupted =
+            RESTART_CODES.contains(&result) && atom.nr != uapi::NR_UMEM_ADD && signal_pending();
+        if state() == State::Detached {
+            flight.settle();
+        }
+
+        let settled = state() == State::Settled;
+        let mut canceled = settled && flight.is_canceled();
+        if interrupted {
+            if settled && !canceled {
+                identity::block_all_again();
+                halt |= way_back(frame.thread_flags());
+                if !halt && !flight.is_canceled() {
+                    // A signal that was for the user context, which has it now, leaves nothing
+                    // here to see to.
+                    progress.restart = result;
+                    if signal_pending() {
+                        return Ran::Suspended;
+                    }
+                    continue;
+                }
+                canceled = flight.is_canceled();
+            }
+            if !settled && restartable && index == 0 {
+                return Ran::Restart(restart_code(result));
+            }
+            result = EINTR_RESULT;
+        }
+        if canceled && result == EINTR_RESULT {
+            result = ECANCELED_RESULT;
+        }
+
+        progress.results.set(index, result);
+        let mut flags = 0;
+        let mut next = program::next(atom, index, result, atoms.len());
+        if program.results != 0 && store(program.results, index, result).is_err() {
+            result = i64::from(EFAULT.to_errno());
+            flags |= uapi::CQE_FAULT;
+            next = Next::End;
+        }
+        halt |= way_back(frame.thread_flags());
+        if state() == State::Detached {
+            flight.settle();
+        }
+        // Only such a result leaves a mask in force.
+        if result == EINTR_RESULT || settled {
+            keep_mask(owned);
+        }
+        if state() == State::Settled && flight.is_canceled() {
+            let ends = matches!(next, Next::Atom(_));
+            if ends || result == ECANCELED_RESULT {
+                result = ECANCELED_RESULT;
+                flags |= uapi::CQE_CANCELED;
+                next = Next::End;
+            }
+        }
+        if next == Next::Stop {
+            flags |= uapi::CQE_STOPPED;
+        }
+        match next {
+            Next::Atom(next) if !halt => progress.index = next,
+            _ => {
+                return Ran::Ended(Ended {
+                    result,
+                    last: index,
+                    flags,
+                    halt,
+                })
+            }
+        }
+    }
+}
+
+/// Sees to the signal mask after an interrupted call of the kind of `ppoll()`, which leaves its own
+/// mask in force so that a handler can run under it.
+#[inline]
+fn keep_mask(owned: *mut Owned) {
+    // SAFETY: The current task owns the flight; the hook does not touch the mask.
+    let mask = unsafe { (*owned).mask };
+    // SAFETY: As above, for the state.
+    let state = unsafe { (&raw const (*owned).state).read() };
+    if state == State::Settled {
+        identity::block_all_again();
+    } else if identity::pin_saved_mask(mask) && state == State::Armed {
+        // The handler has to run here, so the user context stays.
+        // SAFETY: As above.
+        unsafe { (*owned).state = State::Unarmed };
+    }
+}
+
+/// Goes on with the call that was interrupted and left word how.
+fn restart_call() -> i64 {
+    // SAFETY: The current task's own restart block, which the call has set.
+    let block = unsafe { &raw mut (*Task::current_raw()).restart_block };
+    // SAFETY: As above.
+    match unsafe { (*block).fn_ } {
+        // SAFETY: The function is the one to be called with this block.
+        Some(restart) => unsafe { restart(block) as i64 },
+        None => EINTR_RESULT,
+    }
+}
+
+/// The errno that makes the whole `EXEC` start again where `result` asked the call to.
+fn restart_code(result: i64) -> i32 {
+    // A restart block belongs to the call that set it, which the task is no longer in. Like after
+    // a handler ran, such a call is not restarted.
+    if result == RESTART_BLOCK {
+        EINTR.to_errno()
+    } else {
+        // CAST: One of the four codes.
+        result as i32
+    }
+}
+
+/// Stores one result.
+#[inline]
+fn store(results: u64, index: usize, result: i64) -> Result {
+    let at = copy::user_ptr(results)?.wrapping_byte_add(index * size_of::<i64>());
+    UserSlice::new(at, size_of::<i64>()).writer().write(&result)
+}
+
+/// Adds to a user variable and returns the new value.
+fn umem_add(abi: Abi, at: u64, addend: u64) -> i64 {
+    let add = || -> Result<i64> {
+        match abi {
+            Abi::X86_64 => {
+                let at = copy::user_ptr(at)?;
+                let value: u64 = UserSlice::new(at, 8).reader().read()?;
+                let sum = value.wrapping_add(addend);
+                UserSlice::new(at, 8).writer().write(&sum)?;
+                Ok(sum as i64)
+            }
+            Abi::I386 => {
+                let at = UserPtr::from_addr(at as u32 as usize);
+                let value: u32 = UserSlice::new(at, 4).reader().read()?;
+                let sum = value.wrapping_add(addend as u32);
+                UserSlice::new(at, 4).writer().write(&sum)?;
+                Ok(i64::from(sum as i32))
+            }
+        }
+    };
+    add().unwrap_or_else(|error| i64::from(error.to_errno()))
+}
+
+/// What the way back to user space would have done after a call. Returns whether a fatal signal
+/// is pending.
+#[inline]
+fn way_back(flags: usize) -> bool {
+    const WORK: usize = 1 << bindings::TIF_NOTIFY_RESUME
+        | 1 << bindings::TIF_NOTIFY_SIGNAL
+        | 1 << bindings::TIF_NEED_RESCHED
+        | 1 << bindings::TIF_NEED_RESCHED_LAZY
+        | 1 << bindings::TIF_SIGPENDING;
+
+    flags & WORK != 0 && way_back_work(flags)
+}
+
+#[cold]
+fn way_back_work(flags: usize) -> bool {
+    // SAFETY: `Symbols` lives as long as the device does, and a task between two calls of its own
+    // holds no locks.
+    unsafe { raw::syslet_task_work_run() };
+    if flags & (1 << bindings::TIF_NEED_RESCHED | 1 << bindings::TIF_NEED_RESCHED_LAZY) != 0 {
+        // SAFETY: As above.
+        unsafe { bindings::schedule() };
+    }
+    fatal_signal_pending()
+}
+
+#[inline]
+fn thread_flags() -> usize {
+    // SAFETY: The current task's own flags; others set bits in them at any time.
+    unsafe { (&raw const (*Task::current_raw()).thread_info.flags).read_volatile() }
+}
+
+/// Whether the current task has any signal to see to.
+#[inline]
+pub fn signal_pending() -> bool {
+    thread_flags() & (1 << bindings::TIF_SIGPENDING | 1 << bindings::TIF_NOTIFY_SIGNAL) != 0
+}
+
+/// Whether the current task is about to die of a signal.
+pub fn fatal_signal_pending() -> bool {
+    // SAFETY: As in `thread_flags`; a killed task finds SIGKILL among its private signals.
+    let pending =
+        unsafe { (&raw const (*Task::current_raw()).pending.signal.sig[0]).read_volatile() };
+    signal_pending() && pending & (1 << (bindings::SIGKILL - 1)) != 0
+}

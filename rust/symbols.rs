@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reaching the parts of the kernel that it does not export; `glue.c` tells how.
+
+use kernel::bindings;
+use kernel::error::to_result;
+use kernel::ffi::c_char;
+use kernel::ffi::c_int;
+use kernel::ffi::c_long;
+use kernel::ffi::c_uint;
+use kernel::prelude::*;
+use kernel::str::CStr;
+
+/// The raw entry points of `glue.c`; they may be called once [`Symbols`] exists.
+pub mod raw {
+    use super::*;
+
+    // The kernel's structs are C's own, whatever rustc thinks of an empty one.
+    #[allow(improper_ctypes)]
+    extern "C" {
+        pub(super) fn syslet_glue_init(missing: *mut *const c_char) -> c_int;
+        pub(super) fn syslet_glue_exit();
+
+        /// Makes the 64-bit system call `nr` with the arguments in `regs`.
+        pub fn syslet_call_x64(regs: *const bindings::pt_regs, nr: c_uint) -> c_long;
+        /// Makes the 32-bit system call `nr` with the arguments in `regs`.
+        pub fn syslet_call_ia32(regs: *const bindings::pt_regs, nr: c_uint) -> c_long;
+        /// Runs the seccomp filters over the call in the current task's frame.
+        pub fn syslet_seccomp_permit() -> bool;
+        /// Runs the task work queued for the current task.
+        pub fn syslet_task_work_run();
+        /// Gives the current task `to` the TID of `from`, and its leadership.
+        pub fn syslet_swap_identity(
+            from: *mut bindings::task_struct,
+            to: *mut bindings::task_struct,
+        ) -> bool;
+        /// Gives the current task the signal state of `from`, with `mask` blocked.
+        pub fn syslet_move_signals(from: *mut bindings::task_struct, mask: usize);
+        /// Gives the current task the restartable sequence of `from`.
+        pub fn syslet_take_rseq(from: *const bindings::task_struct);
+        /// Leaves the current task without a restartable sequence.
+        pub fn syslet_drop_rseq();
+        /// Drops the current task's private signals.
+        pub fn syslet_drop_private_signals();
+        /// Whether `a` could have been forked from `b` as it is now.
+        pub fn syslet_same_origin(
+            a: *const bindings::task_struct,
+            b: *const bindings::task_struct,
+        ) -> bool;
+        /// Whether the current user context has only registers that move.
+        pub fn syslet_arch_movable() -> bool;
+        /// Gives the current task the registers of `from` that its frame does not hold.
+        pub fn syslet_arch_take(from: *mut bindings::task_struct);
+        /// The user registers saved at the top of `task`'s kernel stack.
+        pub fn syslet_task_pt_regs(task: *mut bindings::task_struct) -> *mut bindings::pt_regs;
+    }
+}
+
+/// The right to use [`raw`].
+///
+/// # Invariants
+///
+/// `syslet_glue_init()` has succeeded, and `syslet_glue_exit()` has not been called since.
+pub struct Symbols(());
+
+impl Symbols {
+    /// Finds everything that the module needs; names what is missing.
+    pub fn resolve() -> Result<Self> {
+        let mut missing = core::ptr::null();
+        // SAFETY: Called once, from the module's init, with a pointer to write to.
+        let result = to_result(unsafe { raw::syslet_glue_init(&mut missing) });
+        if !missing.is_null() {
+            // SAFETY: On this path the glue set it to a string literal.
+            let name = unsafe { CStr::from_char_ptr(missing) };
+            pr_err!(
+                "this kernel lacks {}, which syslets need\n",
+                name.to_str().unwrap_or("?")
+            );
+        }
+        // INVARIANT: The glue is initialised now.
+        result.map(|()| Self(()))
+    }
+}
+
+impl Drop for Symbols {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant it was initialised, and this is the only call.
+        unsafe { raw::syslet_glue_exit() };
+    }
+}
