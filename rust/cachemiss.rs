@@ -74,8 +74,8 @@ pub struct Worker {
     flight: Atomic<*mut Flight>,
     /// A flight whose task went to see to a signal; used by the worker's own task.
     suspended: Atomic<*mut Flight>,
-    /// The task has led its thread group, and a thread that was being forked meanwhile may take it
-    /// for its leader still: it serves the leader only, and stays.
+    /// The task has led its thread group, and another thread may be about to follow the pointer to
+    /// its leader that it read meanwhile: it serves the leader only, and stays.
     led: Atomic<bool>,
     #[pin]
     arrived: Opaque<bindings::completion>,

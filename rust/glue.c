@@ -7,13 +7,17 @@
  * for data, too. Functions are then called through static calls: those are
  * patched into direct calls, which neither IBT's sealed entry points, nor kCFI,
  * nor retpolines get in the way of. Tracepoints that are not exported are found
- * by walking all of them.
+ * by walking all of them. An fprobe says where a process relies on its leader.
  *
  * This is C because static calls, tracepoints and task_pt_regs() are macros.
  */
 
+#include <linux/cgroup.h>
+#include <linux/fprobe.h>
 #include <linux/kprobes.h>
+#include <linux/percpu-rwsem.h>
 #include <linux/ptrace.h>
+#include <linux/rwsem.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/static_call.h>
@@ -57,6 +61,10 @@ DEFINE_STATIC_CALL(syslet_seccomp, syslet_no_permit);
 static struct tracepoint *syslet_exit_tracepoint;
 static struct tracepoint *syslet_fork_tracepoint;
 static rwlock_t *syslet_tasklist;
+#ifdef CONFIG_CGROUPS
+static struct percpu_rw_semaphore *syslet_cgroup_rwsem;
+static bool *syslet_cgroup_per_threadgroup;
+#endif
 
 static void *syslet_lookup(const char *name)
 {
@@ -85,7 +93,55 @@ static void syslet_probe_fork(void *unused, struct task_struct *parent,
 			      struct task_struct *child)
 {
 	syslet_task_fork(child);
-	syslet_adopt_leader(parent, child);
+}
+
+/* The functions that rely on the leader of the current process; see leader.c. */
+static const char *syslet_leader_users[] = {
+	"copy_process",
+	"__x64_sys_execve", "__x64_sys_execveat",
+	"__x64_sys_getrlimit", "__x64_sys_setrlimit", "__x64_sys_prlimit64",
+	"__x64_sys_setpgid", "__x64_sys_setsid",
+#ifdef CONFIG_X86_X32_ABI
+	"__x64_compat_sys_execve", "__x64_compat_sys_execveat",
+#endif
+	"__ia32_compat_sys_execve", "__ia32_compat_sys_execveat",
+	"__ia32_compat_sys_getrlimit", "__ia32_compat_sys_setrlimit",
+	"__ia32_compat_sys_old_getrlimit", "__ia32_sys_prlimit64",
+	"__ia32_sys_setpgid", "__ia32_sys_setsid",
+};
+
+static int syslet_enter_section(struct fprobe *probe, unsigned long ip,
+				unsigned long ret_ip, struct ftrace_regs *regs,
+				void *data)
+{
+	syslet_leader_section(true);
+	return 0;
+}
+
+static void syslet_leave_section(struct fprobe *probe, unsigned long ip,
+				 unsigned long ret_ip, struct ftrace_regs *regs,
+				 void *data)
+{
+	syslet_leader_section(false);
+}
+
+static struct fprobe syslet_leader_probe = {
+	.entry_handler = syslet_enter_section,
+	.exit_handler = syslet_leave_section,
+};
+
+static int syslet_watch_leader_users(const char **missing)
+{
+	const int nr = ARRAY_SIZE(syslet_leader_users);
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		if (!syslet_lookup(syslet_leader_users[i])) {
+			*missing = syslet_leader_users[i];
+			return -ENOENT;
+		}
+	}
+	return register_fprobe_syms(&syslet_leader_probe, syslet_leader_users, nr);
 }
 
 /**
@@ -113,6 +169,10 @@ int syslet_glue_init(const char **missing)
 	FIND(seccomp, SECCOMP_SYMBOL);
 	FIND(work, "task_work_run");
 	FIND(syslet_tasklist, "tasklist_lock");
+#ifdef CONFIG_CGROUPS
+	FIND(syslet_cgroup_rwsem, "cgroup_threadgroup_rwsem");
+	FIND(syslet_cgroup_per_threadgroup, "cgroup_enable_per_threadgroup_rwsem");
+#endif
 #undef FIND
 
 	for_each_kernel_tracepoint(syslet_match_tracepoint, NULL);
@@ -126,17 +186,23 @@ int syslet_glue_init(const char **missing)
 	static_call_update(syslet_seccomp, seccomp);
 	static_call_update(syslet_work, work);
 
+	ret = syslet_watch_leader_users(missing);
+	if (ret)
+		return ret;
 	ret = tracepoint_probe_register(syslet_exit_tracepoint,
 					syslet_probe_exit, NULL);
 	if (ret)
-		return ret;
+		goto unwatch;
 	ret = tracepoint_probe_register(syslet_fork_tracepoint,
 					syslet_probe_fork, NULL);
-	if (ret) {
-		tracepoint_probe_unregister(syslet_exit_tracepoint,
-					    syslet_probe_exit, NULL);
-		tracepoint_synchronize_unregister();
-	}
+	if (!ret)
+		return 0;
+
+	tracepoint_probe_unregister(syslet_exit_tracepoint, syslet_probe_exit,
+				    NULL);
+	tracepoint_synchronize_unregister();
+unwatch:
+	unregister_fprobe(&syslet_leader_probe);
 	return ret;
 }
 
@@ -152,6 +218,7 @@ void syslet_glue_exit(void)
 	tracepoint_probe_unregister(syslet_exit_tracepoint, syslet_probe_exit,
 				    NULL);
 	tracepoint_synchronize_unregister();
+	unregister_fprobe(&syslet_leader_probe);
 }
 
 /* The kernel's own switch over the 64-bit system calls. */
@@ -201,4 +268,26 @@ void syslet_tasklist_lock(void)
 void syslet_tasklist_unlock(void)
 {
 	write_unlock_irq(syslet_tasklist);
+}
+
+/*
+ * cgroup_threadgroup_change_begin() and its end for the current process, whose
+ * semaphore is not exported.
+ */
+void syslet_threadgroup_begin(void)
+{
+#ifdef CONFIG_CGROUPS
+	percpu_down_read(syslet_cgroup_rwsem);
+	if (*syslet_cgroup_per_threadgroup)
+		down_read(&current->signal->cgroup_threadgroup_rwsem);
+#endif
+}
+
+void syslet_threadgroup_end(void)
+{
+#ifdef CONFIG_CGROUPS
+	if (*syslet_cgroup_per_threadgroup)
+		up_read(&current->signal->cgroup_threadgroup_rwsem);
+	percpu_up_read(syslet_cgroup_rwsem);
+#endif
 }

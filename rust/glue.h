@@ -21,15 +21,22 @@ void syslet_task_work_run(void);
 struct pt_regs *syslet_task_pt_regs(struct task_struct *task);
 void syslet_tasklist_lock(void);
 void syslet_tasklist_unlock(void);
+void syslet_threadgroup_begin(void);
+void syslet_threadgroup_end(void);
+
+/* leader.c */
+void syslet_leader_section(bool enter);
+bool syslet_leader_begin(void);
+void syslet_leader_end(void);
+void syslet_move_leadership(struct task_struct *from, struct task_struct *to);
 
 /* identity.c */
-bool syslet_swap_identity(struct task_struct *from, struct task_struct *to);
+int syslet_swap_identity(struct task_struct *from, struct task_struct *to);
 void syslet_move_signals(struct task_struct *from, unsigned long mask);
 void syslet_drop_private_signals(void);
 void syslet_take_rseq(const struct task_struct *from);
 void syslet_drop_rseq(void);
 bool syslet_same_origin(const struct task_struct *a, const struct task_struct *b);
-void syslet_adopt_leader(struct task_struct *parent, struct task_struct *child);
 
 /* arch/x86_64.c */
 bool syslet_arch_movable(void);

@@ -28,96 +28,41 @@ static void syslet_exchange_tids(struct task_struct *a, struct task_struct *b)
 	WRITE_ONCE(b->pid, pid_nr(pid_a));
 }
 
-/*
- * Makes @to the leader of the thread group that @from leads, with the steps
- * that de_thread() takes for an exec from a thread. There the other threads are
- * dead; here they live and learn of their new leader. The caller holds
- * tasklist_lock.
- */
-static void syslet_move_leadership(struct task_struct *from,
-				   struct task_struct *to)
-{
-	enum pid_type type;
-	struct task_struct *thread;
-
-	for (type = PIDTYPE_TGID; type < PIDTYPE_MAX; type++)
-		hlist_replace_rcu(&from->pid_links[type], &to->pid_links[type]);
-	list_replace_rcu(&from->tasks, &to->tasks);
-	list_replace_init(&from->sibling, &to->sibling);
-
-	for_each_thread(from, thread)
-		WRITE_ONCE(thread->group_leader, to);
-	swap(from->exit_signal, to->exit_signal);
-	/*
-	 * next_thread() goes on with the leader where the list ends, so the
-	 * leader has to be the first in it. Who stands on @to meanwhile sees
-	 * some threads twice, but none never.
-	 */
-	spin_lock(&to->sighand->siglock);
-	list_del_rcu(&to->thread_node);
-	list_add_rcu(&to->thread_node, &to->signal->thread_head);
-	syslet_arch_lead(from, to);
-	spin_unlock(&to->sighand->siglock);
-}
-
 /**
  * syslet_swap_identity - gives @to the TID of @from, and its leadership
  * @from: a task that runs kernel code for a program
  * @to: the current task, of the same thread group
  *
- * Return: false, with nothing changed, if either is traced or exiting, or if
- * somebody waits for a PI futex that the user holds: tracers and PI waiters know
- * the task, and the TID alike.
+ * May sleep.
+ *
+ * Return: 0; with nothing changed -EPERM, if either is traced or exiting, or if
+ * somebody waits for a PI futex that the user holds (tracers and PI waiters know
+ * the task, and the TID alike); or -EBUSY, if @from leads and this is not the
+ * moment to change that.
  */
-bool syslet_swap_identity(struct task_struct *from, struct task_struct *to)
+int syslet_swap_identity(struct task_struct *from, struct task_struct *to)
 {
-	bool movable;
+	/* Only the handoff that is under way here could change that. */
+	bool leads = thread_group_leader(from);
+	int ret = -EPERM;
 
+	if (leads && !syslet_leader_begin())
+		return -EBUSY;
 	syslet_tasklist_lock();
-	movable = !from->ptrace && !to->ptrace && !from->exit_state &&
-		  !(from->flags & PF_EXITING) &&
-		  list_empty(&from->futex.pi_state_list);
-	if (movable) {
+	if (!from->ptrace && !to->ptrace && !from->exit_state &&
+	    !(from->flags & PF_EXITING) &&
+	    list_empty(&from->futex.pi_state_list)) {
 		syslet_exchange_tids(from, to);
 		swap(from->start_time, to->start_time);
 		swap(from->start_boottime, to->start_boottime);
-		if (thread_group_leader(from))
+		if (leads)
 			syslet_move_leadership(from, to);
+		ret = 0;
 	}
 	syslet_tasklist_unlock();
-	return movable;
-}
-
-/**
- * syslet_adopt_leader - gives a new thread the leader that its group has now
- * @parent: the current task, about to return from fork
- * @child: the new task, which has not run yet
- *
- * copy_process() reads the leader well before it takes tasklist_lock:
- *
- *	forking thread				taking over
- *	==============				===========
- *	child->group_leader = L
- *						write_lock(tasklist_lock)
- *						all threads' leader = B
- *						write_unlock(tasklist_lock)
- *	write_lock(tasklist_lock)
- *	link child into the thread group
- *	write_unlock(tasklist_lock)
- *	this function: child->group_leader = B
- *
- * Once the child is linked, a takeover finds it; before that, the parent comes
- * by here. L stays a thread of the group meanwhile: a task that has led does not
- * leave while there is a thread of the user's besides the leader (cachemiss.rs).
- */
-void syslet_adopt_leader(struct task_struct *parent, struct task_struct *child)
-{
-	if (child->signal != parent->signal ||
-	    READ_ONCE(child->group_leader) == READ_ONCE(parent->group_leader))
-		return;
-	syslet_tasklist_lock();
-	WRITE_ONCE(child->group_leader, parent->group_leader);
-	syslet_tasklist_unlock();
+	if (leads)
+		syslet_leader_end();
+	return ret;
 }
 
 /**
@@ -286,6 +231,6 @@ bool syslet_same_origin(const struct task_struct *a, const struct task_struct *b
 	       uid_eq(a->loginuid, b->loginuid) &&
 	       a->sessionid == b->sessionid &&
 	       ((a->flags ^ b->flags) & flags) == 0 &&
-	       ((read_task_thread_flags(a) ^ read_task_thread_flags(b)) &
-		ti_flags) == 0;
+	       ((READ_ONCE(a->thread_info.flags) ^
+		 READ_ONCE(b->thread_info.flags)) & ti_flags) == 0;
 }

@@ -19,6 +19,10 @@ pub const ALL_SIGNALS: usize = !(1 << (bindings::SIGKILL - 1) | 1 << (bindings::
 /// `CLOCK_PROCESS_CPUTIME_ID` and its like have nothing armed.
 const NO_CPU_TIMER: u64 = u64::MAX;
 
+/// How many times, a tick apart, to try to take a leader's place while another thread forks or the
+/// like. It may do that for long, in an exec from a slow disk.
+const LEADER_TRIES: usize = 50;
+
 /// What an atom could change of a task through a file, and a handoff would have to notice.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
@@ -155,6 +159,25 @@ pub fn set_signal_mask(mask: usize) {
     };
 }
 
+/// Exchanges the TIDs of `from` and the current task, with all that goes by them. False, with
+/// nothing changed, if that may not be.
+///
+/// # Safety
+///
+/// As for [`take`].
+unsafe fn swap_identity(from: *mut bindings::task_struct) -> bool {
+    for _ in 0..LEADER_TRIES {
+        // SAFETY: By the safety requirement; `Symbols` lives as long as the device does.
+        let result = unsafe { raw::syslet_swap_identity(from, Task::current_raw()) };
+        if result != EBUSY.to_errno() {
+            return result == 0;
+        }
+        // SAFETY: Process context, without locks.
+        unsafe { bindings::schedule_timeout_uninterruptible(1) };
+    }
+    false
+}
+
 /// Moves the identity of `from` to the current task. False, with nothing changed, if it may not
 /// move after all.
 ///
@@ -164,11 +187,12 @@ pub fn set_signal_mask(mask: usize) {
 /// this is over, with `mask` as its user's signal mask.
 pub unsafe fn take(from: *mut bindings::task_struct, mask: usize) -> bool {
     let me = Task::current_raw();
+    // SAFETY: By the safety requirement.
+    if !unsafe { swap_identity(from) } {
+        return false;
+    }
     // SAFETY: By the safety requirement; `Symbols` lives as long as the device does.
     unsafe {
-        if !raw::syslet_swap_identity(from, me) {
-            return false;
-        }
         raw::syslet_move_signals(from, mask);
         raw::syslet_arch_take(from);
     }

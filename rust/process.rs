@@ -117,7 +117,7 @@ fn signal_of(task: *const bindings::task_struct) -> *const bindings::signal_stru
 
 /// Whether the leader's is the only user context of the current process.
 ///
-/// There is no other thread then that could be forking and still have an earlier leader in mind.
+/// There is no other thread then that could have an earlier leader in mind.
 pub fn is_single_threaded() -> bool {
     let signal = signal_of(Task::current_raw());
     let mut workers = 0;

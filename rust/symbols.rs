@@ -29,11 +29,11 @@ pub mod raw {
         pub fn syslet_seccomp_permit() -> bool;
         /// Runs the task work queued for the current task.
         pub fn syslet_task_work_run();
-        /// Gives the current task `to` the TID of `from`, and its leadership.
+        /// Gives the current task `to` the TID of `from`, and its leadership: 0 or an errno.
         pub fn syslet_swap_identity(
             from: *mut bindings::task_struct,
             to: *mut bindings::task_struct,
-        ) -> bool;
+        ) -> c_int;
         /// Gives the current task the signal state of `from`, with `mask` blocked.
         pub fn syslet_move_signals(from: *mut bindings::task_struct, mask: usize);
         /// Gives the current task the restartable sequence of `from`.

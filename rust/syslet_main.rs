@@ -9,7 +9,9 @@
 //! 3. [`cachemiss::Pool`]'s lock
 //! 4. [`ring::Ring`]'s lock
 //! 5. the kernel's own: wait queues, the eventfd, the scheduler; never `tasklist_lock` or a
-//!    `siglock` while one of ours is held, nor the reverse
+//!    `siglock` while one of these is held, nor the reverse
+//!
+//! A takeover from the leader of a process has an order of its own, see `leader.c`.
 
 // `pub` means public to the other files here; some of them are compiled for the host, too.
 #![allow(unreachable_pub)]
