@@ -17,6 +17,7 @@ use kernel::task::Task;
 use crate::flight::Flight;
 use crate::flight::State;
 use crate::identity::Standing;
+use crate::trace;
 
 /// A `preempt_ops` in a static.
 #[repr(transparent)]
@@ -97,7 +98,12 @@ unsafe extern "C" fn sched_out(
         return;
     }
 
-    if detach(flight) {
+    let leaves = detach(flight);
+    if let Some(batch) = &owned.batch {
+        let user_data = batch.programs()[owned.next - 1].user_data;
+        trace::block(user_data, owned.progress.index as u32, leaves);
+    }
+    if leaves {
         owned.state = State::Detached;
         flight.queue_kick();
     } else {

@@ -49,6 +49,7 @@ use crate::run::Ended;
 use crate::run::Ran;
 use crate::stats::Fallback;
 use crate::symbols::raw;
+use crate::trace;
 use crate::uapi;
 use crate::uapi::Cqe;
 
@@ -121,6 +122,7 @@ impl Session<'_> {
             self.head.keep_flight(flight);
             return Err(error);
         }
+        trace::submit(exec.nr_programs, exec.flags);
         let work = Work {
             batch,
             next: 0,
@@ -332,6 +334,12 @@ impl Session<'_> {
                 // Only settled flights are suspended.
                 Ran::Suspended => return Ok(Err(EINTR)),
             };
+            trace::complete(
+                program.user_data,
+                ended.result,
+                ended.last as u32,
+                ended.flags,
+            );
             let told = batch.write_outcome(index, ended.result, ended.last as u32, uapi::DONE);
             if ring_all {
                 self.post(flight, program, &ended, 0);
@@ -418,6 +426,8 @@ impl Session<'_> {
             }
         };
 
+        let flags = ended.flags | uapi::CQE_ASYNC;
+        trace::complete(program.user_data, ended.result, ended.last as u32, flags);
         pool.land(&worker);
         if flight.is_canceled() {
             // The interruption may still be queued, and lies in the flight.
@@ -476,6 +486,7 @@ impl Session<'_> {
         let found = self.find_worker(flight);
         if let Err(reason) = found {
             self.head.stats.fallback(reason);
+            trace::fallback(reason as u32);
         }
         found.is_ok()
     }
@@ -631,6 +642,7 @@ unsafe extern "C" fn burial(work: *mut bindings::callback_head) {
                     flags: uapi::CQE_ASYNC | uapi::CQE_CANCELED,
                     reserved: 0,
                 };
+                trace::complete(cqe.user_data, cqe.result, cqe.last, cqe.flags);
                 established.ring.post(place, cqe);
             } else {
                 established.ring.give_back(place);

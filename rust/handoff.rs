@@ -10,6 +10,7 @@ use crate::cachemiss::Worker;
 use crate::dispatch::Frame;
 use crate::flight::Flight;
 use crate::identity;
+use crate::trace;
 use crate::uapi;
 
 /// What the user context goes on with.
@@ -62,7 +63,9 @@ pub fn take_over(
         })
     };
     if let Some(work) = &work {
-        flight.set_user_data(work.batch.programs()[work.next - 1].user_data);
+        let user_data = work.batch.programs()[work.next - 1].user_data;
+        flight.set_user_data(user_data);
+        trace::handoff(user_data, worker.id());
     }
     pool.hand_on(worker, flight, led);
     flight.complete_taken();

@@ -41,6 +41,7 @@ mod ring;
 mod run;
 mod stats;
 mod symbols;
+mod trace;
 #[allow(dead_code, reason = "userspace uses what the module does not")]
 mod uapi;
 mod wait;
