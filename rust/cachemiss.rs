@@ -231,6 +231,8 @@ pub struct Census {
     pub idle: usize,
     /// Carrying a program.
     pub busy: usize,
+    /// Asleep in that.
+    pub blocked: usize,
 }
 
 /// The workers of a head.
@@ -570,19 +572,14 @@ impl Pool {
     /// How many workers do what.
     pub fn census(&self) -> Census {
         let inner = self.inner.lock();
+        let count = |what: &dyn Fn(&Worker) -> bool| inner.all.iter().filter(|w| what(w)).count();
+        let is_busy = |worker: &Worker| !worker.flight.load(Relaxed).is_null();
         Census {
             all: inner.all.len(),
-            arrived: inner
-                .all
-                .iter()
-                .filter(|worker| is_alive(worker.task.load(Relaxed)))
-                .count(),
-            idle: inner.all.iter().filter(|worker| worker.is_spare()).count(),
-            busy: inner
-                .all
-                .iter()
-                .filter(|worker| !worker.flight.load(Relaxed).is_null())
-                .count(),
+            arrived: count(&|worker| is_alive(worker.task.load(Relaxed))),
+            idle: count(&Worker::is_spare),
+            busy: count(&is_busy),
+            blocked: count(&|worker| is_busy(worker) && is_asleep(worker.task.load(Relaxed))),
         }
     }
 }
@@ -620,6 +617,12 @@ pub fn leads() -> bool {
 fn is_alive(task: *const bindings::task_struct) -> bool {
     // SAFETY: The task of a worker, and its pool is locked.
     !task.is_null() && unsafe { (*task).flags } & bindings::PF_EXITING == 0
+}
+
+/// Whether a task sleeps at the moment.
+fn is_asleep(task: *const bindings::task_struct) -> bool {
+    // SAFETY: The task of a worker that carries a program, and its pool is locked.
+    unsafe { (&raw const (*task).__state).read_volatile() != bindings::TASK_RUNNING }
 }
 
 /// Whether there is a process whose parent is this very task.

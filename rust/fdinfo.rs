@@ -27,6 +27,7 @@ pub fn show(head: &Head, m: &SeqFile) {
     let census = established.pool.census();
     seq_print!(m, "syslet-threads:\t{}\n", census.all);
     seq_print!(m, "syslet-threads-idle:\t{}\n", census.idle);
+    seq_print!(m, "syslet-threads-blocked:\t{}\n", census.blocked);
     seq_print!(m, "syslet-in-flight:\t{}\n", census.busy);
     for (reason, name) in Fallback::ALL {
         seq_print!(

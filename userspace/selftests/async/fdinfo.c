@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What /proc/PID/fdinfo tells of cachemiss threads. */
+#include "async_test.h"
+#include "fdinfo.h"
+
+FIXTURE(fdinfo) {
+	struct head head;
+	struct block blocks[2];
+};
+
+FIXTURE_SETUP(fdinfo)
+{
+	NEED_ASYNC();
+	ASSERT_EQ(0, head_open_limits(&self->head, 4, 2, 1, 0));
+	ASSERT_EQ(0, block_init(&self->blocks[0], 0));
+	ASSERT_EQ(0, block_init(&self->blocks[1], 0));
+}
+
+FIXTURE_TEARDOWN(fdinfo)
+{
+	head_close(&self->head);
+}
+
+TEST_F(fdinfo, counts_what_blocks)
+{
+	int fd = self->head.fd;
+
+	EXPECT_EQ(0, value(fd, "threads"));
+	ASSERT_EQ(SYSLET_PENDING, block_submit(&self->head, &self->blocks[0]));
+	ASSERT_EQ(SYSLET_PENDING, block_submit(&self->head, &self->blocks[1]));
+	EXPECT_EQ(2, value(fd, "threads"));
+	EXPECT_EQ(2, value(fd, "threads-blocked"));
+	EXPECT_EQ(0, value(fd, "threads-idle"));
+	EXPECT_EQ(2, value(fd, "in-flight"));
+	EXPECT_EQ(2, value(fd, "handoffs"));
+	EXPECT_EQ(2, value(fd, "forks"));
+	EXPECT_EQ(0, value(fd, "completions"));
+	ASSERT_EQ(0, block_finish(&self->head, &self->blocks[0]));
+	EXPECT_EQ(1, value(fd, "in-flight"));
+	EXPECT_EQ(1, value(fd, "threads-blocked"));
+	EXPECT_EQ(1, value(fd, "completions"));
+	ASSERT_EQ(0, block_finish(&self->head, &self->blocks[1]));
+	EXPECT_EQ(0, value(fd, "in-flight"));
+	EXPECT_EQ(0, value(fd, "threads-blocked"));
+}
+
+TEST_F(fdinfo, counts_fallbacks_by_reason)
+{
+	struct block third;
+	int fd = self->head.fd;
+
+	ASSERT_EQ(SYSLET_PENDING, block_submit(&self->head, &self->blocks[0]));
+	ASSERT_EQ(SYSLET_PENDING, block_submit(&self->head, &self->blocks[1]));
+	EXPECT_EQ(0, value(fd, "fallback-limit"));
+	ASSERT_EQ(0, block_init(&third, 0));
+	ASSERT_EQ(0, write_all(third.go[1], "!", 1));
+	ASSERT_EQ(SYSLET_DONE, block_submit(&self->head, &third));
+	EXPECT_EQ(1, value(fd, "fallback-limit"));
+	EXPECT_EQ(0, value(fd, "fallback-traced"));
+}
+
+TEST_HARNESS_MAIN
