@@ -9,6 +9,7 @@ help:
 	@echo '  userspace        the crates and the syslet program, built in the lab'
 	@echo '  demo             reads all files under /usr/share in the guest, checked and timed'
 	@echo '  check            all tests; check-host and check-guest: a part of them'
+	@echo '  check-debug      those in the guest, on a kernel with KASAN, lockdep and friends'
 	@echo '  soak             the long tests'
 	@echo '  fmt, lint        formats; checks the form'
 	@echo '  clean            removes what was built'
@@ -58,6 +59,9 @@ check-host:
 check-guest:
 	@scripts/check guest
 
+check-debug:
+	@scripts/check debug
+
 # Tests that find their way in hours, not minutes, hook in here.
 soak: check
 
@@ -72,4 +76,4 @@ clean:
 	@test ! -e $(KDIR)/Makefile || $(kbuild) clean
 	scripts/lab clean
 
-.PHONY: help modules modules_install lab userspace demo check check-host check-guest soak fmt lint clean
+.PHONY: help modules modules_install lab userspace demo check check-host check-guest check-debug soak fmt lint clean

@@ -3,12 +3,14 @@
 # Builds inside the root; nothing is written into the checkout.
 
 MODULE=$OUT/module/syslet.ko
+DEBUG_MODULE=$OUT/module-debug/syslet.ko
 
 build_usage() {
 	cat <<-END
-		usage: scripts/lab build [module | userspace | tests | all]
+		usage: scripts/lab build [module | debug | userspace | tests | all]
 
 		  module      the kernel module, against the lab's KDIR
+		  debug       the same against the debug kernel (setup --debug)
 		  userspace   the Rust crates and the C programs
 		  tests       the test programs, Rust and C, for both word sizes
 		  all         module and userspace (the default)
@@ -35,7 +37,7 @@ build_main() {
 	local what=all
 	while (($#)); do
 		case $1 in
-		module | userspace | tests | all) what=$1 ;;
+		module | debug | userspace | tests | all) what=$1 ;;
 		-h | --help) build_usage && return ;;
 		*) die "build: unknown argument $1 (see --help)" ;;
 		esac
@@ -69,6 +71,13 @@ build_module() {
 	mkdir -p "$OUT/module"
 	in_tree make -s -j"$(nproc)" modules KDIR="$LAB/kdir" MO="$OUT/module"
 	say "module: $MODULE"
+}
+
+build_debug() {
+	set_up_debug
+	mkdir -p "$OUT/module-debug"
+	in_tree make -s -j"$(nproc)" modules KDIR="$DEBUG_KERNEL" MO="$OUT/module-debug"
+	say "module: $DEBUG_MODULE"
 }
 
 build_userspace() {

@@ -24,6 +24,7 @@ fast_usage() {
 		  --append ARGS  arguments for the kernel
 		  --module PATH  another module than $MODULE
 		  --no-module    do not load it
+		  --debug        the debug kernel, and the module built for it
 		  --keep         keep the logs, and say where
 	END
 }
@@ -60,7 +61,7 @@ fast_main() {
 		find . | cpio --quiet -o -H newc -R 0:0 >../initramfs' bash "$run"
 	guest qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none \
 		-machine q35 -cpu "$cpu" -m "$memory" "${accel[@]}" \
-		-kernel "$LAB/vmlinuz" -initrd "$run/initramfs" \
+		-kernel "$vmlinuz" -initrd "$run/initramfs" \
 		-append "console=ttyS0 loglevel=5 panic=-1 $append" \
 		-chardev "file,id=console,path=$run/console" -serial chardev:console \
 		-monitor "unix:$run/monitor,server,nowait" \

@@ -26,6 +26,7 @@ run_usage() {
 		  --append ARGS  arguments for the kernel
 		  --module PATH  another module than $MODULE
 		  --no-module    do not load it
+		  --debug        the debug kernel, and the module built for it
 		  --keep         keep the logs, and say where
 	END
 }
@@ -40,7 +41,7 @@ shell_usage() {
 # Options that every guest takes. Sets the variables and leaves the rest in
 # args.
 guest_options() {
-	timeout=600 silence='' cpus=2 memory=2G cpu=$CPU append='' module=$MODULE keep='' icount='' files=() args=()
+	timeout=600 silence='' cpus=2 memory=2G cpu=$CPU append='' module=$MODULE keep='' icount='' debug='' files=() args=()
 	while (($#)); do
 		case $1 in
 		--timeout | --silence | --cpus | --memory | --cpu | --append | --module | --file)
@@ -53,6 +54,7 @@ guest_options() {
 			shift
 			;;
 		--no-module) module='' ;;
+		--debug) debug=1 module=$DEBUG_MODULE ;;
 		--keep) keep=1 ;;
 		--icount) icount=1 ;;
 		-h | --help) "${cmd}_usage" && exit ;;
@@ -63,8 +65,13 @@ guest_options() {
 		shift
 	done
 	set_up
-	[[ -z $module || -r $module ]] || build_main module
+	[[ -z $debug ]] || set_up_debug
+	[[ -z $module || -r $module ]] || build_main "$([[ -z $debug ]] && echo module || echo debug)"
 	release=$(<"$LAB/kernel/release")
+	vmlinuz=$LAB/vmlinuz
+	if [[ -n $debug ]]; then
+		release=$DEBUG_KERNEL/arch/x86/boot/bzImage vmlinuz=$DEBUG_KERNEL/arch/x86/boot/bzImage
+	fi
 	# A loaded machine is not a stuck guest.
 	append="log_buf_len=4M unknown_nmi_panic panic_sys_info=all_bt,blocked_tasks watchdog_thresh=30 rcupdate.rcu_cpu_stall_timeout=60${append:+ $append}"
 }

@@ -31,7 +31,8 @@ setup_usage() {
 		Does only what is missing; may be interrupted at any time.
 
 		  --update   look for a newer kernel even where one is there
-		  --debug    build a debug kernel as well (not yet)
+		  --debug    build a kernel with KASAN, lockdep and friends as well
+		             (20 minutes on 2 cores)
 
 		Environment:
 		  SYSLET_LAB      where all of it is kept
@@ -305,5 +306,37 @@ make_kdir() {
 	stamp kdir "$(kdir_key)"
 }
 
-# Where a kernel with KASAN, lockdep and friends will be built.
-set_up_debug() { die "there is no debug kernel yet"; }
+# A kernel of the same source with KASAN, lockdep and friends, which is its own
+# KDIR. Rust with KASAN needs clang.
+DEBUG_KERNEL=$LAB/kernel/debug/source
+debug_key() { hash_of "$(kernel_key)" "$(declare -f set_up_debug)" "$(<"$here/lab.d/debug.config")"; }
+
+set_up_debug() {
+	local release version series dir=$LAB/kernel/debug
+	stamp_is debug "$(debug_key)" && return
+	read -r release version series <"$LAB/kernel/chosen"
+	mkdir -p "$dir"
+	cp "$here/lab.d/debug.config" "$dir.config"
+	# Made anew only for another source; make knows the rest.
+	if [[ ! -d $dir/source || $(<"$dir/source-of") != "$version" ]]; then
+		long "unpack linux-source-$series for debugging" in_root bash -euc '
+			cd "$1"
+			rm -rf source source.new
+			mkdir source.new
+			tar -C source.new --strip-components=1 -xf "$2"/tree/usr/src/linux-source-*.tar.xz
+			mv source.new source' bash "$dir" "$LAB/kernel/$release"
+		echo "$version" >"$dir/source-of"
+	fi
+	long "debug kernel $version (some 20 minutes)" in_root nice bash -euc '
+		cd "$1/source"
+		make="make LLVM=1 -j$(nproc)"
+		$make x86_64_defconfig
+		scripts/kconfig/merge_config.sh -m .config "$1.config"
+		$make olddefconfig
+		for option in RUST KASAN PROVE_LOCKING PREEMPT_NOTIFIERS FPROBE VIRTIO_FS; do
+			grep -x "CONFIG_$option=y" .config
+		done
+		$make bzImage modules_prepare
+		cp vmlinux.symvers Module.symvers' bash "$dir"
+	stamp debug "$(debug_key)"
+}
