@@ -16,7 +16,6 @@ use kernel::task::Task;
 
 use crate::flight::Flight;
 use crate::flight::State;
-use crate::identity::Standing;
 use crate::trace;
 
 /// A `preempt_ops` in a static.
@@ -122,16 +121,24 @@ unsafe extern "C" fn sched_out(
 /// blocking task (here)                       worker that a signal wakes
 /// ====================                       ==========================
 /// cmpxchg(slot, RESERVED, CHOSEN)            cmpxchg(slot, RESERVED, AWAY)
-///   won: detached; kick it                     won: goes and sees to its signal
-///   lost: block in the caller                  lost: takes over first
+///   won: detached                              won: goes and sees to its signal
+///   lost: block in the caller                  lost: takes over first, once called
 /// ```
+///
+/// The scheduler saves the task's registers after this hook. The worker, which may be awake, must not
+/// look at them before: [`kick`] calls it, on this CPU, where no interrupt comes until the switch is
+/// over.
 fn detach(flight: &Flight) -> bool {
     // SAFETY: Called by the hook, which owns it.
     let owned = unsafe { &mut *flight.owned() };
-    let task = Task::current_raw();
     // SAFETY: The current task.
-    let changed = unsafe { Standing::of(task) != owned.standing || (*task).ptrace != 0 };
-    let Some(worker) = owned.worker.as_ref().filter(|_| !changed) else {
+    let traced = unsafe { (*Task::current_raw()).ptrace != 0 };
+    // Atoms, and other threads, may have changed the task since the worker was reserved.
+    let Some(worker) = owned
+        .worker
+        .as_ref()
+        .filter(|worker| !traced && worker.still_serves(flight))
+    else {
         return false;
     };
     if owned.posts && owned.place.is_none() {
@@ -143,7 +150,7 @@ fn detach(flight: &Flight) -> bool {
     worker.choose(flight)
 }
 
-/// Wakes the worker of a detached flight; or the task itself, which waited to be detached in vain.
+/// Calls the worker of a detached flight; or the task itself, which waited to be detached in vain.
 ///
 /// # Safety
 ///
@@ -154,7 +161,7 @@ pub unsafe extern "C" fn kick(work: *mut bindings::irq_work) {
     // SAFETY: The hook has finished, and until the worker is woken nobody changes these.
     let (state, worker) = unsafe { ((*flight.owned()).state, &(*flight.owned()).worker) };
     match worker {
-        Some(worker) if state == State::Detached => worker.wake(),
+        Some(worker) if state == State::Detached => worker.call(),
         _ => flight.complete_taken(),
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //!            fork                reserve              hook chooses          takes over
-//! FORKING ---------> IDLE <------------------> flight ------------> flight|1 ------------> BUSY
+//! FORKING ---------> IDLE <------------------> flight --------> flight|1, then |3 -------> BUSY
 //!                     | ^        release         |                     | refused           |
 //!             withdraw| |park            withdraw|                     v                   |
 //!                     v |                        v                    IDLE                 |
@@ -57,6 +57,8 @@ const FORKING: usize = 3;
 const DEAD: usize = 4;
 /// Set in the address of a flight: chosen, no longer just reserved.
 const CHOSEN: usize = 1;
+/// Set besides once the task that has chosen it is off its CPU: to take over.
+const CALLED: usize = 2;
 /// Addresses of flights are not below this.
 const FLIGHTS: usize = 4096;
 
@@ -140,17 +142,36 @@ impl Worker {
         self.seat.cmpxchg(reserved, reserved | CHOSEN, Full).is_ok()
     }
 
+    /// Has the worker, which is chosen, take over.
+    #[inline]
+    pub fn call(&self) {
+        // Nobody else changes the seat of a chosen worker.
+        let chosen = self.seat.load(Relaxed);
+        self.seat.store(chosen | CALLED, Release);
+        self.wake();
+    }
+
     /// Wakes its task. The worker must be one that cannot leave now.
     #[inline]
-    pub fn wake(&self) {
+    fn wake(&self) {
         // SAFETY: A chosen worker does not leave, so its task is alive.
         unsafe { bindings::wake_up_process(self.task.load(Relaxed)) };
     }
 
-    /// The flight that has chosen it.
-    fn chosen(&self) -> Option<*const Flight> {
-        let slot = self.seat.load(Acquire);
-        (slot >= FLIGHTS && slot & CHOSEN != 0).then_some((slot & !CHOSEN) as *const Flight)
+    /// The flight that has chosen and called it.
+    fn called(&self) -> Option<*const Flight> {
+        let seat = self.seat.load(Acquire);
+        (seat >= FLIGHTS && seat & CALLED != 0)
+            .then_some((seat & !(CHOSEN | CALLED)) as *const Flight)
+    }
+
+    /// Whether the worker, just forked, is like the current task indeed.
+    pub fn is_alike(&self) -> bool {
+        let _rcu = kernel::sync::rcu::read_lock();
+        let task = self.task.load(Relaxed);
+        self.seat.load(Acquire) != DEAD
+            // SAFETY: A task that has arrived and not left is freed by RCU.
+            && unsafe { identity::same_origin(task) }
     }
 
     /// Its number.
@@ -225,8 +246,12 @@ pub struct Limits {
 pub struct Census {
     /// In all.
     pub all: usize,
-    /// Neither still being forked nor exiting.
+    /// With a task, which may be exiting.
+    pub tasks: usize,
+    /// With one that is not.
     pub arrived: usize,
+    /// Parked, or carrying a program: not in user mode.
+    pub seated: usize,
     /// Waiting to be reserved.
     pub idle: usize,
     /// Carrying a program.
@@ -356,7 +381,7 @@ impl Pool {
         loop {
             // Not freezable where it sleeps: a frozen worker could be chosen, but not take over.
             set_state(bindings::TASK_INTERRUPTIBLE);
-            if let Some(flight) = worker.chosen() {
+            if let Some(flight) = worker.called() {
                 set_state(bindings::TASK_RUNNING);
                 return Parked::Chosen(flight);
             }
@@ -406,7 +431,8 @@ impl Pool {
 
     /// Makes a worker that has led like any other, if that does not matter any more.
     fn forget_leadership(&self, worker: &Worker) {
-        if worker.led.load(Relaxed) && process::is_single_threaded() {
+        let away = worker.seat.load(Relaxed) == AWAY;
+        if worker.led.load(Relaxed) && process::is_single_threaded(away) {
             worker.led.store(false, Relaxed);
         }
     }
@@ -498,7 +524,7 @@ impl Pool {
 
     /// The last descriptor of this process is closed: idle workers leave now, the others later.
     pub fn close(&self) {
-        let alone = process::is_single_threaded();
+        let alone = process::is_single_threaded(false);
         self.closing.xchg(true, Full);
         let mut inner = self.inner.lock();
         retire_idle(&mut inner, |worker| {
@@ -576,7 +602,9 @@ impl Pool {
         let is_busy = |worker: &Worker| !worker.flight.load(Relaxed).is_null();
         Census {
             all: inner.all.len(),
+            tasks: count(&|worker| !worker.task.load(Relaxed).is_null()),
             arrived: count(&|worker| is_alive(worker.task.load(Relaxed))),
+            seated: count(&|worker| !matches!(worker.seat.load(Relaxed), AWAY | FORKING | DEAD)),
             idle: count(&Worker::is_spare),
             busy: count(&is_busy),
             blocked: count(&|worker| is_busy(worker) && is_asleep(worker.task.load(Relaxed))),

@@ -41,7 +41,6 @@ use crate::handoff::Work;
 use crate::head::Established;
 use crate::head::Head;
 use crate::identity;
-use crate::identity::Standing;
 use crate::params;
 use crate::policy::Abi;
 use crate::run;
@@ -229,7 +228,6 @@ impl Session<'_> {
             (*owned).state = State::Unarmed;
             (*owned).user = self.frame.save();
             (*owned).mask = (*Task::current_raw()).blocked.sig[0];
-            (*owned).standing = Standing::of(Task::current_raw());
             (*owned).head = self.head;
             (*owned).file = self.file.as_ptr();
             (*owned).file_refs = self.file_refs;
@@ -525,8 +523,12 @@ impl Session<'_> {
             if worker.is_some() {
                 return Ok(());
             }
+            let forked = self.fork_worker(flight, page)?;
+            // Some threads are unlike their own children, those with a keyring for one.
+            if !forked.is_alike() {
+                return Err(Fallback::NoSpare);
+            }
             // Another thread may be faster to reserve it.
-            self.fork_worker(flight, page)?;
             *worker = pool.reserve(flight);
         }
         worker.as_ref().map(|_| ()).ok_or(Fallback::NoSpare)
@@ -534,7 +536,7 @@ impl Session<'_> {
 
     /// Forks a spare from the current user context, and waits until it has arrived.
     #[cold]
-    fn fork_worker(&self, flight: &Flight, page: usize) -> Result<(), Fallback> {
+    fn fork_worker(&self, flight: &Flight, page: usize) -> Result<Arc<Worker>, Fallback> {
         const FLAGS: u64 = (bindings::CLONE_VM
             | bindings::CLONE_FS
             | bindings::CLONE_FILES
@@ -574,7 +576,7 @@ impl Session<'_> {
         if !worker.await_arrival() {
             return Err(Fallback::Fork);
         }
-        Ok(())
+        Ok(worker)
     }
 }
 

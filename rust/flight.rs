@@ -11,7 +11,9 @@
 //! sched_out, once:
 //!   worker: RESERVED for A's flight -> CHOSEN
 //!   state = Detached
-//!   queue irq_work  ------------------------>  wakes, sees CHOSEN
+//!   queue irq_work
+//! switched out: registers are in memory
+//! irq_work, on the same CPU: CALLED, wake -->  wakes, sees CALLED
 //! blocked, or running kernel code:             takes user, mask, batch, next; leaves its own
 //!   uses none of what B takes                  registers in user
 //! after the call:                              swaps identity
@@ -39,7 +41,6 @@ use crate::block;
 use crate::cachemiss::Worker;
 use crate::head::Head;
 use crate::identity;
-use crate::identity::Standing;
 use crate::program::Results;
 use crate::ring::Place;
 
@@ -91,8 +92,6 @@ pub struct Owned {
     pub place: Option<Place>,
     /// Whether the task waits to be detached, and has to be told if that fails.
     pub eager: bool,
-    /// What the task was when it armed the flight.
-    pub standing: Standing,
     /// Set by the worker: it could not take over.
     pub refused: bool,
     /// The worker that is being forked for this flight, or null.
@@ -186,7 +185,6 @@ impl Flight {
                     posts: false,
                     place: None,
                     eager: false,
-                    standing: Standing::NONE,
                     refused: false,
                     forking: ptr::null(),
                     buried: false,

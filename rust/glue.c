@@ -114,7 +114,7 @@ static int syslet_enter_section(struct fprobe *probe, unsigned long ip,
 				unsigned long ret_ip, struct ftrace_regs *regs,
 				void *data)
 {
-	syslet_leader_section(true);
+	syslet_section_enter(data);
 	return 0;
 }
 
@@ -122,13 +122,20 @@ static void syslet_leave_section(struct fprobe *probe, unsigned long ip,
 				 unsigned long ret_ip, struct ftrace_regs *regs,
 				 void *data)
 {
-	syslet_leader_section(false);
+	syslet_section_leave(data);
 }
 
 static struct fprobe syslet_leader_probe = {
 	.entry_handler = syslet_enter_section,
 	.exit_handler = syslet_leave_section,
+	.entry_data_size = sizeof(struct syslet_section),
 };
+
+/* Whether a thread may be in such a function unnoticed. */
+bool syslet_missed_section(void)
+{
+	return READ_ONCE(syslet_leader_probe.nmissed);
+}
 
 static int syslet_watch_leader_users(const char **missing)
 {

@@ -9,6 +9,7 @@
 #include <linux/types.h>
 
 struct pt_regs;
+struct signal_struct;
 struct task_struct;
 
 /* glue.c */
@@ -23,9 +24,17 @@ void syslet_tasklist_lock(void);
 void syslet_tasklist_unlock(void);
 void syslet_threadgroup_begin(void);
 void syslet_threadgroup_end(void);
+bool syslet_missed_section(void);
 
 /* leader.c */
-void syslet_leader_section(bool enter);
+/* A thread in code that relies on the leader of its process. */
+struct syslet_section {
+	struct hlist_node link;
+	const struct signal_struct *signal;
+};
+
+void syslet_section_enter(struct syslet_section *section);
+void syslet_section_leave(struct syslet_section *section);
 bool syslet_leader_begin(void);
 void syslet_leader_end(void);
 void syslet_move_leadership(struct task_struct *from, struct task_struct *to);
@@ -36,10 +45,11 @@ void syslet_move_signals(struct task_struct *from, unsigned long mask);
 void syslet_drop_private_signals(void);
 void syslet_take_rseq(const struct task_struct *from);
 void syslet_drop_rseq(void);
-bool syslet_same_origin(const struct task_struct *a, const struct task_struct *b);
+bool syslet_same_origin(struct task_struct *a, const struct task_struct *b);
 
 /* arch/x86_64.c */
 bool syslet_arch_movable(void);
+bool syslet_arch_plain(struct task_struct *task);
 void syslet_arch_take(struct task_struct *from);
 void syslet_arch_lead(struct task_struct *from, struct task_struct *to);
 

@@ -44,8 +44,11 @@ int syslet_swap_identity(struct task_struct *from, struct task_struct *to)
 {
 	/* Only the handoff that is under way here could change that. */
 	bool leads = thread_group_leader(from);
+	const unsigned int past = PF_FORKNOEXEC | PF_SUPERPRIV;
 	int ret = -EPERM;
 
+	if (leads && syslet_missed_section())
+		return -EPERM;
 	if (leads && !syslet_leader_begin())
 		return -EBUSY;
 	syslet_tasklist_lock();
@@ -55,6 +58,7 @@ int syslet_swap_identity(struct task_struct *from, struct task_struct *to)
 		syslet_exchange_tids(from, to);
 		swap(from->start_time, to->start_time);
 		swap(from->start_boottime, to->start_boottime);
+		to->flags = (to->flags & ~past) | (READ_ONCE(from->flags) & past);
 		if (leads)
 			syslet_move_leadership(from, to);
 		ret = 0;
@@ -187,9 +191,11 @@ void syslet_drop_private_signals(void)
  * @b: the user's thread
  *
  * Everything that clone() copies or shares, and that a handoff does not move:
- * above all credentials, filters and namespaces.
+ * above all credentials, filters and namespaces. @b may be about to sleep in a
+ * call that has overridden its credentials for a while: that stays with it. A
+ * spare was in user mode, so it may have got state of its own there.
  */
-bool syslet_same_origin(const struct task_struct *a, const struct task_struct *b)
+bool syslet_same_origin(struct task_struct *a, const struct task_struct *b)
 {
 	const unsigned long ti_flags = _TIF_NOTSC | _TIF_NOCPUID | _TIF_SSBD |
 				       _TIF_SPEC_IB | _TIF_SPEC_L1D_FLUSH;
@@ -204,10 +210,10 @@ bool syslet_same_origin(const struct task_struct *a, const struct task_struct *b
 	if (a->core_cookie != b->core_cookie)
 		return false;
 #endif
-	return a->signal == b->signal &&
+	return syslet_arch_plain(a) && !a->io_uring &&
+	       a->signal == b->signal &&
 	       a->mm == b->mm &&
-	       a->real_cred == b->real_cred && b->cred == b->real_cred &&
-	       a->cred == a->real_cred &&
+	       a->real_cred == b->real_cred && a->cred == a->real_cred &&
 	       a->seccomp.mode == b->seccomp.mode &&
 	       a->seccomp.filter == b->seccomp.filter &&
 	       a->atomic_flags == b->atomic_flags &&

@@ -19,40 +19,11 @@ pub const ALL_SIGNALS: usize = !(1 << (bindings::SIGKILL - 1) | 1 << (bindings::
 /// `CLOCK_PROCESS_CPUTIME_ID` and its like have nothing armed.
 const NO_CPU_TIMER: u64 = u64::MAX;
 
-/// How many times, a tick apart, to try to take a leader's place while another thread forks or the
-/// like. It may do that for long, in an exec from a slow disk.
-const LEADER_TRIES: usize = 50;
-
-/// What an atom could change of a task through a file, and a handoff would have to notice.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    cred: *const bindings::cred,
-    cgroups: *const bindings::css_set,
-}
-
-impl Standing {
-    /// That of no task.
-    pub const NONE: Self = Self {
-        cred: core::ptr::null(),
-        cgroups: core::ptr::null(),
-    };
-
-    /// The standing of a task.
-    ///
-    /// # Safety
-    ///
-    /// `task` must be the current task, or one that cannot exit meanwhile.
-    #[inline]
-    pub unsafe fn of(task: *const bindings::task_struct) -> Self {
-        // SAFETY: By the safety requirement. The pointers are compared, never followed.
-        unsafe {
-            Self {
-                cred: (&raw const (*task).real_cred).read_volatile(),
-                cgroups: (&raw const (*task).cgroups).read_volatile().cast_const(),
-            }
-        }
-    }
-}
+/// How many times to try to take a leader's place while another thread forks or the like.
+const LEADER_TRIES: usize = 60;
+/// How many of them come at once. The others are a tick apart: such a thread may be in an exec from a
+/// slow disk.
+const LEADER_TRIES_AT_ONCE: usize = 10;
 
 /// Whether the current user context may be handed over at all.
 #[inline]
@@ -98,7 +69,7 @@ pub fn check_movable() -> Result<(), Fallback> {
 ///
 /// `spare` must not exit meanwhile.
 #[inline]
-pub unsafe fn same_origin(spare: *const bindings::task_struct) -> bool {
+pub unsafe fn same_origin(spare: *mut bindings::task_struct) -> bool {
     // SAFETY: By the safety requirement; `Symbols` lives as long as the device does.
     unsafe { raw::syslet_same_origin(spare, Task::current_raw()) }
 }
@@ -166,14 +137,20 @@ pub fn set_signal_mask(mask: usize) {
 ///
 /// As for [`take`].
 unsafe fn swap_identity(from: *mut bindings::task_struct) -> bool {
-    for _ in 0..LEADER_TRIES {
+    for attempt in 0..LEADER_TRIES {
         // SAFETY: By the safety requirement; `Symbols` lives as long as the device does.
         let result = unsafe { raw::syslet_swap_identity(from, Task::current_raw()) };
         if result != EBUSY.to_errno() {
             return result == 0;
         }
         // SAFETY: Process context, without locks.
-        unsafe { bindings::schedule_timeout_uninterruptible(1) };
+        unsafe {
+            if attempt < LEADER_TRIES_AT_ONCE {
+                bindings::schedule();
+            } else {
+                bindings::schedule_timeout_uninterruptible(1);
+            }
+        }
     }
     false
 }

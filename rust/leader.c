@@ -18,64 +18,67 @@
  * and inlines.
  */
 
-#include <linux/cgroup.h>
 #include <linux/hash.h>
-#include <linux/percpu-rwsem.h>
 #include <linux/pid.h>
 #include <linux/rculist.h>
-#include <linux/rwsem.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
+#include <linux/seqlock.h>
 #include <linux/spinlock.h>
 
 #include "glue.h"
 
 /*
- * The sections under way, by process; processes that share a slot only wait for
- * each other at times. Whoever has a slot's lock changes the leader, or says
- * that a section begins:
+ * The sections under way, hashed by process. Whoever has a slot's lock changes
+ * the leader, or says that a section begins:
  *
  *	thread in fork, exec, rlimit		taking over from the leader
  *	============================		===========================
- *	lock; sections++; unlock		lock; sections == 0?
- *	leader = L				  no: unlock, try again later
- *	task_lock(leader)			  yes: all threads' leader = B
+ *	lock; enlist; unlock			lock; is one enlisted?
+ *	leader = L				  yes: unlock, try again later
+ *	task_lock(leader)			  no: all threads' leader = B
  *	task_unlock(leader)			unlock
- *	lock; sections--; unlock
+ *	lock; strike off; unlock
  *
- * The lock is taken before tasklist_lock, and never with interrupts coming that
- * could want it.
+ * The lock is taken before tasklist_lock, and by no interrupt.
  */
-struct syslet_sections {
+struct syslet_slot {
 	raw_spinlock_t lock;
-	unsigned int under_way;
+	struct hlist_head sections;
 } ____cacheline_aligned_in_smp;
 
-#define SECTION_BITS	6
+#define SLOT_BITS	6
 
-static struct syslet_sections syslet_sections[1 << SECTION_BITS] = {
-	[0 ... (1 << SECTION_BITS) - 1] = {
-		.lock = __RAW_SPIN_LOCK_UNLOCKED(syslet_sections.lock),
+static struct syslet_slot syslet_slots[1 << SLOT_BITS] = {
+	[0 ... (1 << SLOT_BITS) - 1] = {
+		.lock = __RAW_SPIN_LOCK_UNLOCKED(syslet_slots.lock),
 	},
 };
 
-static struct syslet_sections *sections_of(const struct signal_struct *signal)
+static struct syslet_slot *slot_of(const struct signal_struct *signal)
 {
-	return &syslet_sections[hash_ptr(signal, SECTION_BITS)];
+	return &syslet_slots[hash_ptr(signal, SLOT_BITS)];
 }
 
-/* The current task enters, or leaves, code that relies on its leader. */
-void syslet_leader_section(bool enter)
+/* The current task enters code that relies on its leader; @section lasts as long. */
+void syslet_section_enter(struct syslet_section *section)
 {
-	struct syslet_sections *sections = sections_of(current->signal);
+	struct syslet_slot *slot = slot_of(current->signal);
 
-	raw_spin_lock(&sections->lock);
-	if (enter)
-		sections->under_way++;
-	else
-		sections->under_way--;
-	raw_spin_unlock(&sections->lock);
+	section->signal = current->signal;
+	raw_spin_lock(&slot->lock);
+	hlist_add_head(&section->link, &slot->sections);
+	raw_spin_unlock(&slot->lock);
+}
+
+void syslet_section_leave(struct syslet_section *section)
+{
+	struct syslet_slot *slot = slot_of(section->signal);
+
+	raw_spin_lock(&slot->lock);
+	hlist_del(&section->link);
+	raw_spin_unlock(&slot->lock);
 }
 
 /**
@@ -88,20 +91,25 @@ void syslet_leader_section(bool enter)
  */
 bool syslet_leader_begin(void)
 {
-	struct syslet_sections *sections = sections_of(current->signal);
+	const struct signal_struct *signal = current->signal;
+	struct syslet_slot *slot = slot_of(signal);
+	struct syslet_section *section;
 
 	syslet_threadgroup_begin();
-	raw_spin_lock(&sections->lock);
-	if (!sections->under_way)
-		return true;
-	raw_spin_unlock(&sections->lock);
-	syslet_threadgroup_end();
-	return false;
+	raw_spin_lock(&slot->lock);
+	hlist_for_each_entry(section, &slot->sections, link) {
+		if (section->signal == signal) {
+			raw_spin_unlock(&slot->lock);
+			syslet_threadgroup_end();
+			return false;
+		}
+	}
+	return true;
 }
 
 void syslet_leader_end(void)
 {
-	raw_spin_unlock(&sections_of(current->signal)->lock);
+	raw_spin_unlock(&slot_of(current->signal)->lock);
 	syslet_threadgroup_end();
 }
 
@@ -115,8 +123,8 @@ void syslet_leader_end(void)
  *
  * next_thread() goes on with the leader where the list ends, so the leader has
  * to be the first in it, and who walks under siglock must not see the one
- * without the other. Who walks under RCU alone and stands on @to meanwhile sees
- * some threads twice, but none never.
+ * without the other. Who walks under RCU alone may see some threads twice, or
+ * not @to: what adds up the times of all threads looks at stats_lock for that.
  *
  * The caller holds tasklist_lock, between syslet_leader_begin() and its end.
  */
@@ -133,8 +141,10 @@ void syslet_move_leadership(struct task_struct *from, struct task_struct *to)
 	spin_lock(&to->sighand->siglock);
 	for_each_thread(from, thread)
 		WRITE_ONCE(thread->group_leader, to);
+	write_seqlock(&to->signal->stats_lock);
 	list_del_rcu(&to->thread_node);
 	list_add_rcu(&to->thread_node, &to->signal->thread_head);
+	write_sequnlock(&to->signal->stats_lock);
 	swap(from->exit_signal, to->exit_signal);
 	syslet_arch_lead(from, to);
 	spin_unlock(&to->sighand->siglock);

@@ -115,14 +115,15 @@ fn signal_of(task: *const bindings::task_struct) -> *const bindings::signal_stru
     unsafe { (*task).signal }
 }
 
-/// Whether the leader's is the only user context of the current process.
+/// Whether the leader's is the only user context of the current process. The current task is taken
+/// for a worker `if_worker`, though it is not parked.
 ///
 /// There is no other thread then that could have an earlier leader in mind.
-pub fn is_single_threaded() -> bool {
+pub fn is_single_threaded(if_worker: bool) -> bool {
     let signal = signal_of(Task::current_raw());
-    let mut workers = 0;
+    let mut workers = usize::from(if_worker);
     if let Some(process) = PROCESSES.lock().find(signal) {
-        process.for_each_pool(|pool| workers += pool.census().arrived);
+        process.for_each_pool(|pool| workers += pool.census().seated);
     }
     // SAFETY: The current task's signal struct.
     let live = unsafe { (&raw const (*signal).live.counter).read_volatile() };
@@ -175,8 +176,8 @@ pub fn parking_page(mm: &Mm) -> Result<Option<usize>> {
 /// Maps a page of the process's own that holds the code of [`arch::PARKING`].
 ///
 /// It has no file behind it, so that neither a `/dev` that is mounted noexec is in its way, nor
-/// does it keep the head. Nothing but the process's own doing can change it, and the process only
-/// harms itself by that.
+/// does it keep the head. The process may change it, and so run what it likes in a cachemiss thread:
+/// nothing may rely on such a thread's being where it should be while in user mode.
 fn map_parking_page() -> Result<usize> {
     /// `PROT_READ | PROT_EXEC`, which `bindings` lacks.
     const PROT: usize = 0x1 | 0x4;
@@ -308,17 +309,21 @@ extern "C" fn syslet_task_exit(task: *mut bindings::task_struct) {
     let Some(process) = registry.find(signal) else {
         return;
     };
-    let mut workers = 0;
+    let (mut workers, mut tasks) = (0, 0);
     process.for_each_pool(|pool| {
-        if let Some(worker) = pool.bury(task) {
+        // A worker that its process has made run other code may have become another one, too.
+        while let Some(worker) = pool.bury(task) {
             // SAFETY: This is the exit probe, and the worker the current task's.
             unsafe { exec::bury_suspended(&worker) };
         }
-        workers += pool.census().arrived;
+        let census = pool.census();
+        workers += census.arrived;
+        tasks += census.tasks;
     });
     // SAFETY: The current task's signal struct.
     let live = unsafe { (&raw const (*signal).live.counter).read_volatile() };
-    if live == 0 && workers == 0 {
+    // Some that are exiting may yet come by here.
+    if live == 0 && tasks == 0 {
         let gone = registry.take(signal);
         if let Some(gone) = &gone {
             gone.for_each_pool(Pool::orphan);

@@ -44,7 +44,7 @@ pub mod raw {
         pub fn syslet_drop_private_signals();
         /// Whether `a` could have been forked from `b` as it is now.
         pub fn syslet_same_origin(
-            a: *const bindings::task_struct,
+            a: *mut bindings::task_struct,
             b: *const bindings::task_struct,
         ) -> bool;
         /// Whether the current user context has only registers that move.

@@ -22,28 +22,40 @@ static struct fpu *syslet_task_fpu(struct task_struct *task)
 }
 
 /**
- * syslet_arch_movable - whether the current user context is one that moves
+ * syslet_arch_plain - whether a task has no registers but those that move
+ * @task: the current task, or one that is not in user mode
  *
  * Not moved: dynamic (AMX) FPU state, shadow stacks, I/O port rights, debug
- * registers and single-stepping, and what 32-bit or exotic programs keep in
- * segment selectors.
+ * registers and single-stepping.
  */
-bool syslet_arch_movable(void)
+bool syslet_arch_plain(struct task_struct *task)
 {
 	const unsigned long flags = _TIF_SINGLESTEP | _TIF_BLOCKSTEP |
 				    _TIF_FORCED_TF | _TIF_IO_BITMAP |
 				    _TIF_ADDR32 | _TIF_UPROBE;
-	struct thread_struct *thread = &current->thread;
-	struct fpu *fpu = syslet_task_fpu(current);
-	unsigned short ds, es, fs, gs;
+	struct thread_struct *thread = &task->thread;
+	struct fpu *fpu = syslet_task_fpu(task);
 
-	if ((read_thread_flags() & flags) || thread->iopl_emul ||
-	    thread->ptrace_dr7 || fpu->fpstate != &fpu->__fpstate)
-		return false;
 #ifdef CONFIG_X86_USER_SHADOW_STACK
 	if (thread->features)
 		return false;
 #endif
+	return !(read_task_thread_flags(task) & flags) && !thread->iopl_emul &&
+	       !thread->ptrace_dr7 && fpu->fpstate == &fpu->__fpstate;
+}
+
+/**
+ * syslet_arch_movable - whether the current user context is one that moves
+ *
+ * Beyond syslet_arch_plain(), what 32-bit or exotic programs keep in segment
+ * selectors forbids it.
+ */
+bool syslet_arch_movable(void)
+{
+	unsigned short ds, es, fs, gs;
+
+	if (!syslet_arch_plain(current))
+		return false;
 	savesegment(ds, ds);
 	savesegment(es, es);
 	savesegment(fs, fs);
