@@ -5,7 +5,11 @@
 //! First every file is read by a program and by `std::fs::read`, and lengths and checksums are
 //! compared. That warms the caches, too. Then programs and plain calls read everything by turns,
 //! without looking at it, against the clock.
+//!
+//! Then it shows what blocks: the same files with an empty cache, and programs that wait for pipes.
 
+mod cold;
+mod pipes;
 mod report;
 
 use std::cell::RefCell;
@@ -76,7 +80,9 @@ pub fn main(head: &Head, args: &Args) -> Result<bool> {
         rounds.push(round);
     }
     report::rounds(&mut out, args.batch, files.len(), &rounds)?;
-    Ok(true)
+    let cold = cold::show(&mut out, head, &files, &digests)?;
+    let pipes = pipes::show(&mut out, head)?;
+    Ok(cold && pipes)
 }
 
 fn progress(len: usize, what: &'static str) -> ProgressBar {

@@ -10,6 +10,7 @@ mod plain;
 mod reader;
 mod run;
 mod stat;
+mod top;
 mod walk;
 
 use std::io;
@@ -42,6 +43,8 @@ enum Command {
     Stat(stat::Args),
     /// Run programs written on the command line or in a file
     Run(run::Args),
+    /// Show the heads of all processes: their threads, programs, handoffs
+    Top(top::Args),
     /// Read every file of a tree by programs and by plain system calls, and compare
     Demo(demo::Args),
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Cat(args) => open_head(&cli).and_then(|head| cat::main(&head, args)),
         Command::Stat(args) => open_head(&cli).and_then(|head| stat::main(&head, args)),
         Command::Run(args) => run::main(args, || open_head(&cli)),
+        Command::Top(args) => top::main(args),
         Command::Demo(args) => open_head(&cli).and_then(|head| demo::main(&head, args)),
     };
     match done {

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+use syslet::{Head, Program, SubmitFlags, Submitted, WaitFor};
 
 fn syslet(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_syslet"));
@@ -214,7 +215,39 @@ fn demo_reads_a_tree() {
         );
         assert!(shown.contains("lengths and checksums: all as by std::fs::read\n"));
         assert!(shown.contains("time, programs / plain: "));
+        assert!(shown.contains("cold files: 9 programs in "), "{shown}");
+        assert!(
+            shown.contains("pipes: 64 of 64 programs blocked"),
+            "{shown}"
+        );
     }
+}
+
+#[test]
+fn top_sees_a_program_that_is_blocked() {
+    let head = Head::open().unwrap();
+    let (reader, writer) = nix::unistd::pipe().unwrap();
+    let mut program = Program::new();
+    program.read(reader, vec![0; 8]).unwrap();
+    let submitted = head.submit(program, SubmitFlags::empty()).unwrap();
+    assert!(matches!(submitted, Submitted::InFlight(_)));
+
+    let me = std::process::id().to_string();
+    let found: Value = serde_json::from_str(&printed(&["top", "--json", "--pid", &me])).unwrap();
+    let heads = found["heads"].as_array().unwrap();
+    let busy = |head: &&Value| head["values"]["in_flight"] == 1;
+    // The tests run side by side, in one process.
+    let ours = heads.iter().find(busy).expect("one is in flight");
+    assert_eq!(ours["values"]["threads_blocked"], 1);
+    assert_eq!(ours["values"]["handoffs"], 1);
+    assert_eq!(ours["pid"].to_string(), me);
+    assert!(printed(&["top"])
+        .lines()
+        .any(|line| line.trim_start().starts_with(&me)));
+    assert!(printed(&["top", "--once", "--pid", &me]).contains("limit"));
+    drop(writer);
+    head.wait(WaitFor::completions(1)).unwrap();
+    assert!(complaint(&["top", "--pid", "4194304"]).contains("process 4194304: No such file"));
 }
 
 #[test]
