@@ -8,6 +8,7 @@ help:
 	@echo '  lab              sets up the build root and the test kernel'
 	@echo '  userspace        the crates and the syslet program, built in the lab'
 	@echo '  demo             reads all files under /usr/share in the guest, checked and timed'
+	@echo '  bench            what syslets cost, by instruction count, beside what was aimed at'
 	@echo '  check            all tests; check-host and check-guest: a part of them'
 	@echo '  check-debug      those in the guest, on a kernel with KASAN, lockdep and friends'
 	@echo '  soak             the long tests'
@@ -50,6 +51,9 @@ demo: lab
 	scripts/lab build all
 	scripts/lab run --timeout 1800 -- syslet demo --path /usr/share
 
+bench:
+	@scripts/bench
+
 check:
 	@scripts/check all
 
@@ -76,4 +80,4 @@ clean:
 	@test ! -e $(KDIR)/Makefile || $(kbuild) clean
 	scripts/lab clean
 
-.PHONY: help modules modules_install lab userspace demo check check-host check-guest check-debug soak fmt lint clean
+.PHONY: help modules modules_install lab userspace demo bench check check-host check-guest check-debug soak fmt lint clean
