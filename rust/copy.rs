@@ -12,6 +12,7 @@ use kernel::transmute::FromBytes;
 use kernel::uaccess::UserPtr;
 use kernel::uaccess::UserSlice;
 
+use crate::symbols::raw;
 use crate::uapi;
 
 /// Size of the `size` and `flags` fields that every extensible struct begins with.
@@ -151,6 +152,18 @@ pub fn write_constant(to: u64, bytes: &'static [u8]) -> Result {
         )
     };
     if left == 0 {
+        Ok(())
+    } else {
+        Err(EFAULT)
+    }
+}
+
+/// Writes a word to user address `to`.
+#[inline]
+pub fn write_word(to: UserPtr, word: u64) -> Result {
+    // Not through `UserSlice`: a copy of any length costs nearly twice as much.
+    // SAFETY: It checks the address itself.
+    if unsafe { raw::syslet_put_u64(to.as_mut_ptr(), word) } {
         Ok(())
     } else {
         Err(EFAULT)

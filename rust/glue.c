@@ -9,7 +9,8 @@
  * nor retpolines get in the way of. Tracepoints that are not exported are found
  * by walking all of them. An fprobe says where a process relies on its leader.
  *
- * This is C because static calls, tracepoints and task_pt_regs() are macros.
+ * This is C because static calls, tracepoints, task_pt_regs() and put_user() are
+ * macros.
  */
 
 #include <linux/cgroup.h>
@@ -24,6 +25,7 @@
 #include <linux/string.h>
 #include <linux/task_work.h>
 #include <linux/tracepoint.h>
+#include <linux/uaccess.h>
 #include <linux/version.h>
 
 #include "glue.h"
@@ -264,6 +266,11 @@ void syslet_task_work_run(void)
 struct pt_regs *syslet_task_pt_regs(struct task_struct *task)
 {
 	return task_pt_regs(task);
+}
+
+bool syslet_put_u64(u64 __user *to, u64 value)
+{
+	return put_user(value, to) == 0;
 }
 
 /* Nobody is forked, exits, or changes its identity until the unlock. */

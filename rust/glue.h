@@ -20,6 +20,7 @@ long syslet_call_ia32(const struct pt_regs *regs, unsigned int nr);
 bool syslet_seccomp_permit(void);
 void syslet_task_work_run(void);
 struct pt_regs *syslet_task_pt_regs(struct task_struct *task);
+bool syslet_put_u64(u64 __user *to, u64 value);
 void syslet_tasklist_lock(void);
 void syslet_tasklist_unlock(void);
 void syslet_threadgroup_begin(void);

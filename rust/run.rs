@@ -228,7 +228,8 @@ fn restart_code(result: i64) -> i32 {
 #[inline]
 fn store(results: u64, index: usize, result: i64) -> Result {
     let at = copy::user_ptr(results)?.wrapping_byte_add(index * size_of::<i64>());
-    UserSlice::new(at, size_of::<i64>()).writer().write(&result)
+    // CAST: The bits are what is stored.
+    copy::write_word(at, result as u64)
 }
 
 /// Adds to a user variable and returns the new value.

@@ -8,6 +8,7 @@ use kernel::ffi::c_char;
 use kernel::ffi::c_int;
 use kernel::ffi::c_long;
 use kernel::ffi::c_uint;
+use kernel::ffi::c_void;
 use kernel::prelude::*;
 use kernel::str::CStr;
 
@@ -29,6 +30,8 @@ pub mod raw {
         pub fn syslet_seccomp_permit() -> bool;
         /// Runs the task work queued for the current task.
         pub fn syslet_task_work_run();
+        /// Stores a word at a user address; false if that is not possible.
+        pub fn syslet_put_u64(to: *mut c_void, value: u64) -> bool;
         /// Gives the current task `to` the TID of `from`, and its leadership: 0 or an errno.
         pub fn syslet_swap_identity(
             from: *mut bindings::task_struct,
