@@ -124,7 +124,7 @@ root_env=(-i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
 	CARGO_HOME="$LAB/cargo" CARGO_TARGET_DIR="$TARGET" CARGO_TERM_PROGRESS_WHEN=never
 	SYSLET_KDIR="$LAB/kdir" SYSLET_OUT="$OUT")
 # What a caller may tell the programs of a build or a guest.
-told=(CI RUST_BACKTRACE RUST_LOG PROPTEST_CASES SYSLET_SEED SYSLET_SLOW)
+told=(CI RUST_BACKTRACE RUST_LOG PROPTEST_CASES SYSLET_SEED SYSLET_SECONDS SYSLET_STRESS SYSLET_SLOW)
 for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY "${told[@]}"; do
 	[[ -z ${!name-} ]] || root_env+=("$name=${!name}")
 done
