@@ -302,8 +302,8 @@ mod tests {
             });
             report(Clock::Instructions, rows.collect())
         };
-        assert!(with(450).write_gates(&mut Vec::new()).unwrap());
-        assert!(!with(451).write_gates(&mut Vec::new()).unwrap());
+        assert!(with(1600).write_gates(&mut Vec::new()).unwrap());
+        assert!(!with(1601).write_gates(&mut Vec::new()).unwrap());
     }
 
     #[test]
