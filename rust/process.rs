@@ -16,6 +16,7 @@ use crate::arch;
 use crate::block;
 use crate::cachemiss::Pool;
 use crate::exec;
+use crate::symbols::raw;
 
 kernel::sync::global_lock! {
     // SAFETY: Initialised by `init`, before the device exists.
@@ -44,6 +45,10 @@ struct Process {
     parking: Option<usize>,
     /// The pools of its heads, linked by `Link::next`.
     pools: *mut Link,
+    /// The exit code of the user context that has ended last.
+    last: Option<c_int>,
+    /// It was decided otherwise what the process ends with.
+    decided: bool,
 }
 
 /// A pool's place in its process.
@@ -108,6 +113,45 @@ impl Process {
             link = at.next;
         }
     }
+
+    /// Whether `task`, which is the current one and exits, has no user context: it is at the parking
+    /// page, as workers are that have left their pool already.
+    fn is_parked(&self, task: *mut bindings::task_struct) -> bool {
+        // SAFETY: The current task has a frame, and its address space still.
+        let (at, mm) = unsafe { ((*raw::syslet_task_pt_regs(task)).ip, (*task).mm) };
+        ptr::eq(mm, self.mm.as_raw())
+            && self
+                .parking
+                .is_some_and(|page| (page..page + kernel::page::PAGE_SIZE).contains(&at))
+    }
+
+    /// Notes how `task`, which is the current one and exits with its user context, has ended.
+    fn note_end(&mut self, task: *const bindings::task_struct) {
+        // SAFETY: The current task and its signal struct.
+        let (code, flags, group) = unsafe {
+            let signal = (*task).signal;
+            (
+                (*task).exit_code,
+                (&raw const (*signal).flags).read_volatile(),
+                (&raw const (*signal).group_exit_code).read_volatile(),
+            )
+        };
+        self.last = Some(code);
+        self.decided |= flags & bindings::SIGNAL_GROUP_EXIT != 0 && code == group;
+    }
+
+    /// Has the process end with the exit code of its last user context.
+    ///
+    /// The kernel has taken that of the task that was the last to begin to exit, and this may have
+    /// been a worker that was on its way out already. Called when no task is left that does not
+    /// exit, so nobody else sets it any more, and nobody has read it yet.
+    fn settle_status(&self) {
+        let Some(code) = self.last.filter(|_| !self.decided) else {
+            return;
+        };
+        // SAFETY: The process is that of the current task.
+        unsafe { (*self.signal.cast_mut()).group_exit_code = code };
+    }
 }
 
 fn signal_of(task: *const bindings::task_struct) -> *const bindings::signal_struct {
@@ -146,6 +190,8 @@ pub fn parking_page(mm: &Mm) -> Result<Option<usize>> {
             mm: ARef::from(mm),
             parking: map_parking_page().ok(),
             pools: ptr::null_mut(),
+            last: None,
+            decided: false,
         },
         GFP_KERNEL_ACCOUNT,
     )?;
@@ -310,9 +356,11 @@ extern "C" fn syslet_task_exit(task: *mut bindings::task_struct) {
         return;
     };
     let (mut workers, mut tasks) = (0, 0);
+    let mut is_worker = process.is_parked(task);
     process.for_each_pool(|pool| {
         // A worker that its process has made run other code may have become another one, too.
         while let Some(worker) = pool.bury(task) {
+            is_worker = true;
             // SAFETY: This is the exit probe, and the worker the current task's.
             unsafe { exec::bury_suspended(&worker) };
         }
@@ -320,10 +368,14 @@ extern "C" fn syslet_task_exit(task: *mut bindings::task_struct) {
         workers += census.arrived;
         tasks += census.tasks;
     });
+    if !is_worker {
+        process.note_end(task);
+    }
     // SAFETY: The current task's signal struct.
     let live = unsafe { (&raw const (*signal).live.counter).read_volatile() };
     // Some that are exiting may yet come by here.
     if live == 0 && tasks == 0 {
+        process.settle_status();
         let gone = registry.take(signal);
         if let Some(gone) = &gone {
             gone.for_each_pool(Pool::orphan);
@@ -332,8 +384,7 @@ extern "C" fn syslet_task_exit(task: *mut bindings::task_struct) {
         drop(registry);
         drop(gone);
     } else if live != 0 && live as usize == workers {
-        // SAFETY: The current task, which has its exit code.
-        let status = unsafe { (*task).exit_code } >> 8;
+        let status = process.last.unwrap_or(0) >> 8;
         process.for_each_pool(|pool| pool.disband(status as u8));
     }
 }

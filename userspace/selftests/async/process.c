@@ -248,6 +248,48 @@ TEST_F(ending, moved_several_times)
 	EXPECT_EQ(variant->status, child_status(pid));
 }
 
+FIXTURE(last) { };
+
+FIXTURE_SETUP(last)
+{
+	NEED_ASYNC();
+}
+
+FIXTURE_TEARDOWN(last) { }
+
+/* Workers that leave at that moment are no user threads: their status is nobody's. */
+static void end_while_workers_leave(void)
+{
+	static struct block blocks[12];
+	struct head many;
+	int i;
+
+	if (head_open_limits(&many, 64, 32, 32, 0))
+		_exit(60);
+	for (i = 0; i < 12; i++)
+		if (block_init(&blocks[i], 0) || block_submit(&many, &blocks[i]) != SYSLET_PENDING)
+			_exit(61);
+	for (i = 0; i < 12; i++)
+		if (block_finish(&many, &blocks[i]))
+			_exit(62);
+	close(many.fd);
+	exit_7();
+}
+
+TEST_F(last, thread_ends_while_workers_leave)
+{
+	pid_t pid;
+	int i;
+
+	for (i = 0; i < 40; i++) {
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (!pid)
+			end_while_workers_leave();
+		ASSERT_EQ(7, child_status(pid));
+	}
+}
+
 static volatile sig_atomic_t chld_pid, chld_status, chld_code, chld_count;
 
 static void on_sigchld(int sig, siginfo_t *info, void *context)
