@@ -103,6 +103,14 @@ impl<T: Extensible + FromBytes + AsBytes> Argument<T> {
         Ok(Self { value, at, size })
     }
 
+    /// The user address of the fields from `offset` on, and how many bytes of them the caller knows.
+    pub fn tail(&self, offset: usize) -> (u64, usize) {
+        let known = self.size.min(size_of::<T>());
+        // CAST: A pointer travels as `u64`.
+        let at = self.at.wrapping_byte_add(offset).as_const_ptr() as u64;
+        (at, known.saturating_sub(offset))
+    }
+
     /// Writes the struct back, as much of it as the caller knows.
     pub fn write_back(&self) -> Result {
         // SAFETY: `T` is plain bytes without padding, by its `AsBytes`.
@@ -120,6 +128,13 @@ impl<T: Extensible + FromBytes + AsBytes> Argument<T> {
 fn size_field<T: Extensible>(value: &T) -> u32 {
     // SAFETY: By the trait's contract.
     unsafe { (&raw const *value).cast::<u32>().read() }
+}
+
+/// Reads a value at user address `from`.
+pub fn read<T: FromBytes>(from: u64) -> Result<T> {
+    UserSlice::new(user_ptr(from)?, size_of::<T>())
+        .reader()
+        .read()
 }
 
 /// Appends `count` values at user address `from` to `to`.

@@ -123,7 +123,10 @@ fn ioctl(head: &Head, file: &File, abi: Abi, cmd: u32, arg: usize) -> Result<isi
         }
         EVENTFD => set_eventfd(head, arg),
         CANCEL => cancel(head, &Argument::<uapi::Cancel>::read(arg)?.value),
-        EXEC_UATOM => Err(EOPNOTSUPP),
+        EXEC_UATOM => {
+            let argument = Argument::<uapi::UatomExec>::read(arg)?;
+            with_session(&|session| session.exec_uatom(&argument))
+        }
         _ => Err(ENOTTY),
     }
 }
@@ -134,8 +137,11 @@ fn query(abi: Abi, mut argument: Argument<uapi::Query>) -> Result<isize> {
         return Err(EINVAL);
     }
     let limits = params::limits();
-    query.features =
-        uapi::FEAT_ASYNC | uapi::FEAT_CANCEL | uapi::FEAT_COMPAT | uapi::FEAT_STABLE_TID;
+    query.features = uapi::FEAT_ASYNC
+        | uapi::FEAT_CANCEL
+        | uapi::FEAT_COMPAT
+        | uapi::FEAT_UATOM
+        | uapi::FEAT_STABLE_TID;
     query.max_atoms = limits.atoms;
     query.max_programs = limits.programs;
     query.max_cq_entries = params::max_cq_entries();

@@ -32,6 +32,7 @@ use crate::arch;
 use crate::batch::Batch;
 use crate::cachemiss::Parked;
 use crate::cachemiss::Worker;
+use crate::copy::Argument;
 use crate::dispatch;
 use crate::dispatch::Frame;
 use crate::flight::Flight;
@@ -99,6 +100,26 @@ impl Session<'_> {
         if exec.flags & !KNOWN != 0 || exec.reserved != 0 {
             return Err(EINVAL);
         }
+        self.submit(exec.flags, exec.nr_programs, |batch| {
+            batch.read(self.abi, exec, params::limits())
+        })
+    }
+
+    /// `EXEC_UATOM`: runs the chain that `argument` submits, as `EXEC` runs one program.
+    pub fn exec_uatom(&self, argument: &Argument<uapi::UatomExec>) -> Result<isize> {
+        self.submit(0, 1, |batch| {
+            batch.read_chain(self.abi, argument, params::limits())
+        })
+    }
+
+    /// Runs what `read` puts into a batch.
+    #[inline(always)]
+    fn submit(
+        &self,
+        flags: u32,
+        nr_programs: u32,
+        read: impl FnOnce(&mut Batch) -> Result,
+    ) -> Result<isize> {
         let flight = self.head.take_flight()?;
         // SAFETY: The flight is not in use.
         let kept = unsafe { (*flight.owned()).batch.take() };
@@ -113,7 +134,7 @@ impl Session<'_> {
                 }
             },
         };
-        let read = batch.read(self.abi, exec, params::limits());
+        let read = read(&mut batch);
         let batch = Arc::from(batch);
         if let Err(error) = read.and_then(|()| self.check_room()) {
             // SAFETY: As above.
@@ -121,11 +142,11 @@ impl Session<'_> {
             self.head.keep_flight(flight);
             return Err(error);
         }
-        trace::submit(exec.nr_programs, exec.flags);
+        trace::submit(nr_programs, flags);
         let work = Work {
             batch,
             next: 0,
-            flags: exec.flags,
+            flags,
         };
         let file = ARef::from(self.file);
         let reopened = self.established.pool.reopen();
@@ -307,8 +328,7 @@ impl Session<'_> {
             }
 
             let restartable = first && index == 0;
-            let atoms = batch.atoms(program);
-            let ran = run::run(flight, self.frame, batch.abi(), program, atoms, restartable);
+            let ran = run::run(flight, self.frame, batch, program, restartable);
             // SAFETY: Between two programs only this task uses the flight, unless it is settled.
             match unsafe { (*owned).state } {
                 State::Settled => return Err(ran),
@@ -389,8 +409,7 @@ impl Session<'_> {
         drop(worker);
         // SAFETY: The flight is pinned, and goes only after `unwatch`, or by its burial.
         unsafe { flight.watch() };
-        let atoms = batch.atoms(program);
-        let ran = run::run(&flight, self.frame, batch.abi(), program, atoms, false);
+        let ran = run::run(&flight, self.frame, batch, program, false);
         // SAFETY: Watched above.
         unsafe { flight.unwatch() };
         self.finish_detached(flight, program, ran)
@@ -424,6 +443,9 @@ impl Session<'_> {
             }
         };
 
+        // SAFETY: As above.
+        let posts = unsafe { (*owned).batch.as_ref() }
+            .is_some_and(|batch| batch.posts(program, ended.last));
         let flags = ended.flags | uapi::CQE_ASYNC;
         trace::complete(program.user_data, ended.result, ended.last as u32, flags);
         pool.land(&worker);
@@ -439,7 +461,7 @@ impl Session<'_> {
             // SAFETY: As above.
             unsafe { raw::syslet_drop_private_signals() };
         }
-        if program.flags & uapi::NO_COMPLETE == 0 {
+        if posts {
             self.post(&flight, program, &ended, uapi::CQE_ASYNC);
         } else {
             self.give_back_place(&flight);

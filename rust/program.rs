@@ -10,7 +10,8 @@ use crate::policy::Abi;
 use crate::policy::Verdict;
 use crate::uapi;
 
-const STOP_MASK: u32 = uapi::STOP_ON_NONZERO
+/// All stop conditions.
+pub const STOP_MASK: u32 = uapi::STOP_ON_NONZERO
     | uapi::STOP_ON_ZERO
     | uapi::STOP_ON_NEGATIVE
     | uapi::STOP_ON_NON_POSITIVE;
@@ -26,6 +27,10 @@ pub enum Refusal {
     UnknownCall,
     /// A system call that may not be in an atom.
     DeniedCall,
+    /// Something that it points to cannot be read.
+    Fault,
+    /// It may come by the same atom twice.
+    Loop,
 }
 
 /// The limits that a submission is checked against.
@@ -88,10 +93,15 @@ fn check_atom(abi: Abi, atom: &uapi::Atom, index: usize, len: usize) -> Result<(
         return Err(Refusal::Invalid);
     }
 
-    if atom.nr == uapi::NR_UMEM_ADD {
+    check_call(abi, atom.nr)
+}
+
+/// Checks whether system call `nr` may be in an atom.
+pub fn check_call(abi: Abi, nr: u32) -> Result<(), Refusal> {
+    if nr == uapi::NR_UMEM_ADD {
         return Ok(());
     }
-    match policy::verdict(abi, atom.nr) {
+    match policy::verdict(abi, nr) {
         Verdict::Allow => Ok(()),
         Verdict::Deny(_) => Err(Refusal::DeniedCall),
         Verdict::Unknown => Err(Refusal::UnknownCall),
@@ -140,6 +150,65 @@ pub fn next(atom: &uapi::Atom, index: usize, result: i64, len: usize) -> Next {
         Next::Atom(next)
     } else {
         Next::End
+    }
+}
+
+/// The text of a program: all that its interpreter is told by.
+///
+/// Wherever it asks about an atom it has it, and gives it along.
+pub trait Text {
+    /// Its atoms; the first one is where it begins.
+    fn atoms(&self) -> &[uapi::Atom];
+    /// The arguments of `atom`, or `None` if it takes the result of one that has not run.
+    fn arguments(&self, atom: &uapi::Atom, results: &Results) -> Option<[u64; 6]>;
+    /// Where it goes after `atom`, which is at `index`, returned `result`.
+    fn next(&self, atom: &uapi::Atom, index: usize, result: i64) -> Next;
+    /// Whether the result of atom `index` is stored.
+    fn stores(&self, index: usize) -> bool;
+    /// The user address that takes it.
+    fn slot(&self, index: usize) -> u64;
+    /// How many bytes of a result are stored there.
+    fn slot_size(&self) -> usize;
+}
+
+/// The text of a [`uapi::Program`]: atoms in the order in which they run.
+pub struct Listed<'a> {
+    /// The atoms.
+    pub atoms: &'a [uapi::Atom],
+    /// User pointer to the result slots, or 0.
+    pub results: u64,
+}
+
+impl Text for Listed<'_> {
+    #[inline]
+    fn atoms(&self) -> &[uapi::Atom] {
+        self.atoms
+    }
+
+    #[inline]
+    fn arguments(&self, atom: &uapi::Atom, results: &Results) -> Option<[u64; 6]> {
+        results.arguments(atom)
+    }
+
+    #[inline]
+    fn next(&self, atom: &uapi::Atom, index: usize, result: i64) -> Next {
+        next(atom, index, result, self.atoms.len())
+    }
+
+    #[inline]
+    fn stores(&self, _index: usize) -> bool {
+        self.results != 0
+    }
+
+    #[inline]
+    fn slot(&self, index: usize) -> u64 {
+        // CAST: `usize` to `u64` does not lose anything.
+        self.results.wrapping_add((index * size_of::<i64>()) as u64)
+    }
+
+    #[inline]
+    fn slot_size(&self) -> usize {
+        size_of::<i64>()
     }
 }
 

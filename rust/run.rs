@@ -8,6 +8,7 @@ use kernel::task::Task;
 use kernel::uaccess::UserPtr;
 use kernel::uaccess::UserSlice;
 
+use crate::batch::Batch;
 use crate::copy;
 use crate::dispatch::Frame;
 use crate::dispatch::Outcome;
@@ -17,10 +18,12 @@ use crate::flight::State;
 use crate::identity;
 use crate::policy;
 use crate::policy::Abi;
-use crate::program;
+use crate::program::Listed;
 use crate::program::Next;
+use crate::program::Text;
 use crate::symbols::raw;
 use crate::uapi;
+use crate::uatom::Chain;
 
 const EINTR_RESULT: i64 = -(bindings::EINTR as i64);
 const ECANCELED_RESULT: i64 = -(bindings::ECANCELED as i64);
@@ -57,11 +60,31 @@ pub enum Ran {
 pub fn run(
     flight: &Flight,
     frame: &Frame,
-    abi: Abi,
+    batch: &Batch,
     program: &uapi::Program,
-    atoms: &[uapi::Atom],
     restartable: bool,
 ) -> Ran {
+    if let Some(links) = batch.links(program) {
+        let text = Chain::new(batch.abi(), batch.atoms(program), links);
+        return run_chain(flight, frame, batch.abi(), &text, restartable);
+    }
+    let text = Listed {
+        atoms: batch.atoms(program),
+        results: program.results,
+    };
+    interpret(flight, frame, batch.abi(), &text, restartable)
+}
+
+/// The same for a chain: an interpreter of its own, so that the other one need not ask.
+#[cold]
+#[inline(never)]
+fn run_chain(flight: &Flight, frame: &Frame, abi: Abi, text: &Chain<'_>, restartable: bool) -> Ran {
+    interpret(flight, frame, abi, text, restartable)
+}
+
+#[inline(always)]
+fn interpret(flight: &Flight, frame: &Frame, abi: Abi, text: &impl Text, restartable: bool) -> Ran {
+    let atoms = text.atoms();
     let owned = flight.owned();
     // SAFETY: The current task owns the flight. A block inside a call has the scheduler hook write
     // to the state, so no reference to that is held here.
@@ -85,7 +108,7 @@ pub fn run(
         let mut result = if progress.restart == RESTART_BLOCK {
             restart_call()
         } else {
-            match progress.results.arguments(atom) {
+            match text.arguments(atom, &progress.results) {
                 None => i64::from(EINVAL.to_errno()),
                 Some(args) if atom.nr == uapi::NR_UMEM_ADD => umem_add(abi, args[0], args[1]),
                 Some(args) if policy::check_args(abi, atom.nr, &args).is_err() => {
@@ -144,8 +167,8 @@ pub fn run(
 
         progress.results.set(index, result);
         let mut flags = 0;
-        let mut next = program::next(atom, index, result, atoms.len());
-        if program.results != 0 && store(program.results, index, result).is_err() {
+        let mut next = text.next(atom, index, result);
+        if text.stores(index) && store(text.slot(index), text.slot_size(), result).is_err() {
             result = i64::from(EFAULT.to_errno());
             flags |= uapi::CQE_FAULT;
             next = Next::End;
@@ -226,10 +249,15 @@ fn restart_code(result: i64) -> i32 {
 
 /// Stores one result.
 #[inline]
-fn store(results: u64, index: usize, result: i64) -> Result {
-    let at = copy::user_ptr(results)?.wrapping_byte_add(index * size_of::<i64>());
-    // CAST: The bits are what is stored.
-    copy::write_word(at, result as u64)
+fn store(at: u64, size: usize, result: i64) -> Result {
+    let at = copy::user_ptr(at)?;
+    if size == size_of::<i64>() {
+        // CAST: The bits are what is stored.
+        copy::write_word(at, result as u64)
+    } else {
+        // CAST: To a caller of 32 bits the lower half is the result.
+        UserSlice::new(at, size).writer().write(&(result as i32))
+    }
 }
 
 /// Adds to a user variable and returns the new value.

@@ -44,6 +44,7 @@ mod symbols;
 mod trace;
 #[allow(dead_code, reason = "userspace uses what the module does not")]
 mod uapi;
+mod uatom;
 mod wait;
 
 module! {

@@ -226,8 +226,15 @@ struct syslet_cancel {
  * @uatom: user pointer to the first uatom, in the caller's word size
  * @user_data: handed back in the completion entry
  * @result: out: as in &struct syslet_program
- * @last: out: as in &struct syslet_program, in the order of the chain
+ * @last: out: as in &struct syslet_program, counted as the chain is walked:
+ *	first the uatoms along next; then, for each of these in turn, those
+ *	that its jump leads to and that were not met before
  * @status: out: as in &struct syslet_program
+ *
+ * A uatom is the struct of 2007, 11 words of the caller's size: flags, nr,
+ * ret_ptr, next, arg_ptr[6], private. The flags of the atoms and programs
+ * above have the values of that time; %SYSLET_SKIP_ON_STOP goes on with the
+ * uatom behind this one in memory.
  */
 struct syslet_uatom_exec {
 	__u32 size;

@@ -17,3 +17,5 @@ pub mod policy;
 pub mod program;
 #[path = "../../../rust/uapi.rs"]
 pub mod uapi;
+#[path = "../../../rust/uatom.rs"]
+pub mod uatom;

@@ -271,7 +271,7 @@ proptest! {
             Err(Refusal::UnknownCall | Refusal::DeniedCall) => {
                 prop_assert!(matches!(change, Change::Nr(_)));
             }
-            Err(Refusal::TooBig) => prop_assert!(false, "the length was not changed"),
+            Err(refusal) => prop_assert!(false, "{refusal:?}: the length was not changed"),
         }
     }
 
