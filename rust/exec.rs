@@ -147,23 +147,24 @@ impl Session<'_> {
             batch,
             next: 0,
             flags,
+            reopened: self.established.pool.reopen(),
         };
         let file = ARef::from(self.file);
-        let reopened = self.established.pool.reopen();
         let flown = self.fly(flight, work, true);
-        let result = self.carry(file, flown);
-        // The call may have come by a descriptor that was closed before its worker was kept.
-        if reopened && !self.is_open() {
+        self.carry(file, flown)
+    }
+
+    /// At the end of a call that has undone a close, in the task that has its user context: the
+    /// call may have come by the very descriptor that was closed.
+    #[cold]
+    fn close_again(&self) {
+        let fd = self.frame.with_registers(|regs| arch::first_argument(regs));
+        let open =
+            LocalFile::fget(fd as u32).is_ok_and(|file| ptr::eq(file.as_ptr(), self.file.as_ptr()));
+        if !open {
             self.established.pool.close();
             self.head.drop_kept();
         }
-        result
-    }
-
-    /// Whether the descriptor of this call is still one of the file.
-    fn is_open(&self) -> bool {
-        let fd = self.frame.with_registers(|regs| arch::first_argument(regs));
-        LocalFile::fget(fd as u32).is_ok_and(|file| ptr::eq(file.as_ptr(), self.file.as_ptr()))
     }
 
     /// `PARK`: the current task says that it is worker `id`.
@@ -213,10 +214,16 @@ impl Session<'_> {
             };
             drop(worker);
             let handled = work.next as isize;
+            let reopened = work.reopened;
             flown = match handoff::report_pending(&work).and_then(|()| self.head.take_flight()) {
                 Ok(flight) => self.fly(flight, work, false),
                 // Some programs are on their way, so the call has not failed.
-                Err(_) => Flown::Over(Ok(handled)),
+                Err(_) => {
+                    if reopened {
+                        self.close_again();
+                    }
+                    Flown::Over(Ok(handled))
+                }
             };
         }
     }
@@ -254,10 +261,16 @@ impl Session<'_> {
             (*owned).file_refs = self.file_refs;
             (*owned).flags = work.flags;
             (*owned).next = work.next;
+            (*owned).reopened = work.reopened;
         }
         // The flight owns the batch: a filter may end the thread inside a call, and what this stack
         // held would never be dropped.
-        let Work { batch, next, flags } = work;
+        let Work {
+            batch,
+            next,
+            flags,
+            reopened,
+        } = work;
         // SAFETY: As above.
         let batch = unsafe { &*Arc::as_ptr((*owned).batch.insert(batch)) };
         // SAFETY: The flight is pinned, and goes only after `unwatch`, or by its burial.
@@ -270,6 +283,9 @@ impl Session<'_> {
                 // SAFETY: The flight has not been handed over, or the arm below would be taken.
                 unsafe { self.frame.restore(&(*owned).user) };
                 self.head.keep_flight(flight);
+                if reopened {
+                    self.close_again();
+                }
                 Flown::Over(handled)
             }
             Err(ran) => {

@@ -84,6 +84,8 @@ pub struct Owned {
     pub next: usize,
     /// `EXEC_*`.
     pub flags: u32,
+    /// The call has undone a close of the head.
+    pub reopened: bool,
     /// How far the program has come.
     pub progress: Progress,
     /// Whether the program will post a completion if it leaves the caller.
@@ -177,6 +179,7 @@ impl Flight {
                     batch: None,
                     next: 0,
                     flags: 0,
+                    reopened: false,
                     progress: Progress {
                         index: 0,
                         results: Results::new(),

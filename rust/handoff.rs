@@ -21,6 +21,8 @@ pub struct Work {
     pub next: usize,
     /// `EXEC_*`.
     pub flags: u32,
+    /// The call has undone a close of the head.
+    pub reopened: bool,
 }
 
 /// Takes the user context of `flight` over into the current task, which is `worker`.
@@ -60,6 +62,7 @@ pub fn take_over(
             batch,
             next: (*owned).next,
             flags: (*owned).flags,
+            reopened: (*owned).reopened,
         })
     };
     if let Some(work) = &work {

@@ -295,4 +295,60 @@ TEST_F(inflight, the_store_of_a_result_blocks_too)
 	EXPECT_EQ(getppid(), results[1]);
 }
 
+/*
+ * A call whose descriptor is closed under it, with a worker that it has kept
+ * from the one before: the task that it leaves behind must not stay.
+ */
+struct late_call {
+	struct head *head;
+	struct syslet_program *program;
+	pid_t tid;
+	long ret;
+};
+
+static void *call_late(void *arg)
+{
+	struct late_call *call = arg;
+
+	call->ret = ring_fill(call->head, 1, 1);
+	__atomic_store_n(&call->tid, my_tid(), __ATOMIC_RELEASE);
+	if (!call->ret)
+		call->ret = dev_exec(call->head->fd, call->program, 1, 0);
+	return NULL;
+}
+
+TEST_F(inflight, a_head_that_is_closed_under_a_call)
+{
+	void *page = fresh_page(), *copy = fresh_page();
+	struct late_call call = { .head = &self->head, .program = page };
+	struct uffdio_copy fill = {
+		.dst = PTR(page),
+		.src = PTR(copy),
+		.len = sysconf(_SC_PAGESIZE),
+	};
+	pthread_t thread;
+	pid_t tid;
+	int fd;
+
+	ASSERT_NE(NULL, page);
+	ASSERT_NE(NULL, copy);
+	*(struct syslet_program *)copy = self->block.program;
+	fd = watch_page(page);
+	if (fd == -ENOSYS || fd == -EPERM)
+		SKIP(return, "no userfaultfd");
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, call_late, &call));
+	while (!(tid = __atomic_load_n(&call.tid, __ATOMIC_ACQUIRE)))
+		sched_yield();
+	ASSERT_EQ(0, wait_blocked(tid, __NR_ioctl));
+	ASSERT_EQ(0, close(self->head.fd));
+	self->head.fd = -1;
+	ASSERT_EQ(0, ioctl(fd, UFFDIO_COPY, &fill));
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	ASSERT_EQ(1, call.ret);
+	EXPECT_EQ(SYSLET_PENDING, call.program->status);
+	EXPECT_EQ(0, block_release(&self->block));
+	EXPECT_EQ(1, wait_tasks(getpid(), 1));
+}
+
 TEST_HARNESS_MAIN
