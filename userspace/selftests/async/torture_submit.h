@@ -249,10 +249,13 @@ static void wait_some(void)
 
 static void cancel_some(bool all)
 {
-	struct slot *s = &me->slots[below(&me->random, SLOTS)];
+	unsigned int i = below(&me->random, SLOTS), tries = SLOTS;
+	struct slot *s = &me->slots[i];
 	struct thread_head *h;
 	long ret;
 
+	while (!s->used && --tries)
+		s = &me->slots[++i % SLOTS];
 	if (all) {
 		h = get_any(below(&me->random, HEADS));
 		if (!h)
