@@ -248,7 +248,9 @@ TEST_F(memory, open_read_close)
 	ASSERT_LE(0, fd);
 	memset(buf, POISON_BYTE, sizeof(buf));
 	atoms[0] = (struct syslet_uatom) {
-		.nr = __NR_open, .flags = SYSLET_STOP_ON_NEGATIVE, .ret_ptr = &fd_var,
+		.nr = __NR_open, .ret_ptr = &fd_var,
+		/* It may block, where the directory is not in the cache. */
+		.flags = SYSLET_STOP_ON_NEGATIVE | SYSLET_SYNC,
 		.arg_ptr = { &path_arg, &flags }, .next = &atoms[1],
 	};
 	atoms[1] = (struct syslet_uatom) {
