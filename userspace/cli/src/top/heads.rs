@@ -101,11 +101,13 @@ fn find_in(dir: &Path, pid: u32) -> io::Result<Vec<Head>> {
     let heads = fds.into_iter().filter_map(|fd| {
         let text = fs::read_to_string(dir.join("fdinfo").join(fd.to_string())).ok()?;
         let comm = || fs::read_to_string(dir.join("comm")).unwrap_or_default();
+        // A process may call itself anything, and this goes to a terminal.
+        let printable = |letter: char| if letter.is_control() { '?' } else { letter };
         Some(Head {
             pid,
             fd,
             values: parse(&text)?,
-            comm: comm().trim_end().to_owned(),
+            comm: comm().trim_end().chars().map(printable).collect(),
         })
     });
     Ok(heads.collect())
@@ -167,7 +169,7 @@ pub(super) mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         };
-        write("12/comm", "with one\n");
+        write("12/comm", "with\x1bone\n");
         write("12/fdinfo/0", "pos:\t0\n");
         write("12/fdinfo/7", "syslet-setup:\t1\nsyslet-calls:\t9\n");
         write("9/fdinfo/1", "pos:\t0\n");
@@ -177,7 +179,7 @@ pub(super) mod tests {
         let [head] = &found.heads[..] else {
             panic!("{found:?}");
         };
-        assert_eq!((head.pid, head.fd, head.comm.as_str()), (12, 7, "with one"));
+        assert_eq!((head.pid, head.fd, head.comm.as_str()), (12, 7, "with?one"));
         assert_eq!(head.value("calls"), 9);
         assert!(find(proc.path(), Some(9)).unwrap().heads.is_empty());
         assert!(find(proc.path(), Some(13)).is_err());
