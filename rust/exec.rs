@@ -281,7 +281,13 @@ impl Session<'_> {
         match result {
             Ok(handled) => {
                 // SAFETY: The flight has not been handed over, or the arm below would be taken.
-                unsafe { self.frame.restore(&(*owned).user) };
+                let mask = unsafe {
+                    self.frame.restore(&(*owned).user);
+                    (*owned).mask
+                };
+                if !run::signal_pending() {
+                    identity::end_temporary_mask(mask);
+                }
                 self.head.keep_flight(flight);
                 if reopened {
                     self.close_again();

@@ -112,6 +112,41 @@ pub fn pin_saved_mask(mask: usize) -> bool {
     true
 }
 
+/// The temporary mask of an interrupted call, if one is in force.
+#[inline]
+pub fn temporary_mask() -> Option<usize> {
+    let task = Task::current_raw();
+    // SAFETY: The current task's own fields, which only it writes.
+    unsafe {
+        (bindings::task_struct::restore_sigmask_raw(task) != 0).then(|| (*task).blocked.sig[0])
+    }
+}
+
+/// Puts such a mask in force again if a later call has ended it, and made it the user's. `mask` is
+/// what will be restored.
+pub fn put_back_temporary_mask(temporary: usize, mask: usize) {
+    let task = Task::current_raw();
+    // SAFETY: The current task's own fields, which only it writes.
+    unsafe {
+        if bindings::task_struct::restore_sigmask_raw(task) == 0 {
+            set_signal_mask(temporary);
+            bindings::task_struct::set_restore_sigmask_raw(task, 1);
+        }
+        (*task).saved_sigmask.sig[0] = mask;
+    }
+}
+
+/// Ends a temporary mask that no signal will end on the way to user mode, as none is pending any
+/// more. `mask` is the user's.
+#[inline]
+pub fn end_temporary_mask(mask: usize) {
+    if temporary_mask().is_some() {
+        // SAFETY: The current task's own field, which only it writes.
+        unsafe { bindings::task_struct::set_restore_sigmask_raw(Task::current_raw(), 0) };
+        set_signal_mask(mask);
+    }
+}
+
 /// Unblocks SIGSYS, with which a filter has condemned the current process.
 pub fn let_sigsys_in() {
     set_signal_mask(ALL_SIGNALS & !(1 << (bindings::SIGSYS - 1)));

@@ -105,6 +105,7 @@ fn interpret(flight: &Flight, frame: &Frame, abi: Abi, text: &impl Text, restart
             });
         }
         let mut halt = false;
+        let temporary = identity::temporary_mask();
         let mut result = if progress.restart == RESTART_BLOCK {
             restart_call()
         } else {
@@ -176,6 +177,10 @@ fn interpret(flight: &Flight, frame: &Frame, abi: Abi, text: &impl Text, restart
         halt |= way_back(frame.thread_flags());
         if state() == State::Detached {
             flight.settle();
+        }
+        if let Some(temporary) = temporary.filter(|_| state() != State::Settled) {
+            // SAFETY: The current task owns the flight; the hook does not touch the mask.
+            identity::put_back_temporary_mask(temporary, unsafe { (*owned).mask });
         }
         // Only such a result leaves a mask in force.
         if result == EINTR_RESULT || settled {

@@ -323,6 +323,31 @@ TEST_F(signals, the_mask_survives_two_interrupted_ppolls)
 	EXPECT_FALSE(is_blocked(SIGUSR2));
 }
 
+TEST_F(signals, the_mask_survives_a_ppoll_behind_an_interrupted_one)
+{
+	struct pollfd ready = { .fd = self->pipes[1], .events = POLLOUT };
+	__u64 none = 0, other = 1ULL << (SIGUSR2 - 1);
+	struct syslet_atom atoms[] = {
+		self->signal_self,
+		{ .nr = NR_PPOLL, .args = { 0, 0, 0, PTR(&none), sizeof(none) } },
+		{ .nr = NR_PPOLL, .args = { PTR(&ready), 1, 0, PTR(&other), sizeof(other) } },
+	};
+	struct syslet_program program = PROGRAM(atoms, .flags = SYSLET_SYNC,
+						.results = PTR(self->results));
+	sigset_t set;
+
+	ASSERT_EQ(0, catch_signal(SIGUSR1, 0));
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	ASSERT_EQ(0, sigprocmask(SIG_BLOCK, &set, NULL));
+	ASSERT_EQ(1, dev_exec(self->head.fd, &program, 1, 0));
+	EXPECT_EQ(-EINTR, self->results[1]);
+	EXPECT_EQ(1, self->results[2]);
+	EXPECT_EQ(1, ticks);
+	EXPECT_TRUE(is_blocked(SIGUSR1));
+	EXPECT_FALSE(is_blocked(SIGUSR2));
+}
+
 TEST_F(signals, the_mask_survives_a_ppoll_that_times_out)
 {
 	struct __kernel_timespec now = { 0 };
