@@ -165,13 +165,14 @@ impl Worker {
             .then_some((seat & !(CHOSEN | CALLED)) as *const Flight)
     }
 
-    /// Whether the worker, just forked, is like the current task indeed.
-    pub fn is_alike(&self) -> bool {
+    /// Whether the worker, just forked, is unlike the current task all the same. One that another
+    /// thread has sent away meanwhile, being unlike that one, is not.
+    pub fn is_unlike(&self) -> bool {
         let _rcu = kernel::sync::rcu::read_lock();
         let task = self.task.load(Relaxed);
         self.seat.load(Acquire) != DEAD
             // SAFETY: A task that has arrived and not left is freed by RCU.
-            && unsafe { identity::same_origin(task) }
+            && !unsafe { identity::same_origin(task) }
     }
 
     /// Its number.

@@ -569,7 +569,7 @@ impl Session<'_> {
             }
             let forked = self.fork_worker(flight, page)?;
             // Some threads are unlike their own children, those with a keyring for one.
-            if !forked.is_alike() {
+            if forked.is_unlike() {
                 return Err(Fallback::NoSpare);
             }
             // Another thread may be faster to reserve it.
