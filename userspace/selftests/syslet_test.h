@@ -168,9 +168,21 @@ struct head {
 	struct syslet_cqe *cqes;
 };
 
+/* Maps the ring of a head that is set up. */
+static inline long head_map(struct head *head)
+{
+	void *map = mmap(NULL, head->setup.ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 head->fd, 0);
+
+	if (map == MAP_FAILED)
+		return -errno;
+	head->ring = map;
+	head->cqes = (void *)((char *)map + head->setup.cqes_offset);
+	return 0;
+}
+
 static inline long head_open(struct head *head, __u32 cq_entries)
 {
-	void *map;
 	long ret;
 
 	head->ring = NULL;
@@ -178,14 +190,7 @@ static inline long head_open(struct head *head, __u32 cq_entries)
 	if (head->fd < 0)
 		return head->fd;
 	ret = dev_setup(head->fd, cq_entries, &head->setup);
-	if (ret)
-		return ret;
-	map = mmap(NULL, head->setup.ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, head->fd, 0);
-	if (map == MAP_FAILED)
-		return -errno;
-	head->ring = map;
-	head->cqes = (void *)((char *)map + head->setup.cqes_offset);
-	return 0;
+	return ret ? ret : head_map(head);
 }
 
 static inline void head_close(struct head *head)

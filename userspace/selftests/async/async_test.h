@@ -79,7 +79,6 @@ static inline struct syslet_atom write_atom(int fd, const void *buf, size_t len)
 static inline long head_open_limits(struct head *head, __u32 cq_entries, __u32 max_threads,
 				    __u32 spare_threads, __u32 idle_ms)
 {
-	void *map;
 	long ret;
 
 	*head = (struct head) { .fd = dev_open() };
@@ -93,14 +92,7 @@ static inline long head_open_limits(struct head *head, __u32 cq_entries, __u32 m
 		.idle_ms = idle_ms,
 	};
 	ret = dev_ioctl(head->fd, SYSLET_IOC_SETUP, &head->setup);
-	if (ret)
-		return ret;
-	map = mmap(NULL, head->setup.ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, head->fd, 0);
-	if (map == MAP_FAILED)
-		return -errno;
-	head->ring = map;
-	head->cqes = (void *)((char *)map + head->setup.cqes_offset);
-	return 0;
+	return ret ? ret : head_map(head);
 }
 
 /* Waits for a completion and takes it. */
@@ -137,6 +129,21 @@ static inline int write_all(int fd, const void *buf, size_t len)
 		ret = write(fd, buf, len);
 	while (ret < 0 && errno == EINTR);
 	return ret == (ssize_t)len ? 0 : ret < 0 ? -errno : -EPROTO;
+}
+
+/* Writes to file @name in directory @dir, as the kernel's pseudo file systems have them. */
+static inline int write_file(const char *dir, const char *name, const char *text)
+{
+	char path[128];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ret = write_all(fd, text, strlen(text));
+	close(fd);
+	return ret;
 }
 
 /* Reads one byte; -ETIMEDOUT where none comes. */

@@ -11,20 +11,6 @@ FIXTURE(cgroups) {
 	char root[40], dir[64];
 };
 
-static int put(const char *dir, const char *file, const char *text)
-{
-	char path[128];
-	int fd, ret;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	ret = write_all(fd, text, strlen(text));
-	close(fd);
-	return ret;
-}
-
 FIXTURE_SETUP(cgroups)
 {
 	NEED_ASYNC();
@@ -71,7 +57,7 @@ TEST_F(cgroups, of_the_process)
 {
 	int i;
 
-	ASSERT_EQ(0, put(self->dir, "cgroup.procs", "0"));
+	ASSERT_EQ(0, write_file(self->dir, "cgroup.procs", "0"));
 	for (i = 0; i < 3; i++) {
 		ASSERT_EQ(SYSLET_PENDING, block_submit(&self->head, &self->block));
 		EXPECT_TRUE(in_group("thread-self", self->dir));
@@ -85,8 +71,8 @@ TEST_F(cgroups, of_the_thread_alone)
 {
 	int i;
 
-	ASSERT_EQ(0, put(self->dir, "cgroup.type", "threaded"));
-	ASSERT_EQ(0, put(self->dir, "cgroup.threads", "0"));
+	ASSERT_EQ(0, write_file(self->dir, "cgroup.type", "threaded"));
+	ASSERT_EQ(0, write_file(self->dir, "cgroup.threads", "0"));
 	for (i = 0; i < 3; i++) {
 		ASSERT_EQ(SYSLET_PENDING, block_submit(&self->head, &self->block));
 		EXPECT_TRUE(in_group("thread-self", self->dir));
@@ -103,14 +89,14 @@ TEST_F(cgroups, limit_on_tasks)
 	struct head head;
 	char most[16];
 
-	if (put(self->root, "cgroup.subtree_control", "+pids"))
+	if (write_file(self->root, "cgroup.subtree_control", "+pids"))
 		SKIP(return, "no pids controller");
-	ASSERT_EQ(0, put(self->dir, "cgroup.procs", "0"));
+	ASSERT_EQ(0, write_file(self->dir, "cgroup.procs", "0"));
 	/* Of this head there are no threads yet, and there will be none. */
 	ASSERT_EQ(0, block_init(&blocks[0], 0));
 	ASSERT_EQ(0, rescuer_start(&rescuer, __NR_read, blocks[0].go[1]));
 	snprintf(most, sizeof(most), "%d", 1);
-	ASSERT_EQ(0, put(self->dir, "pids.max", most));
+	ASSERT_EQ(0, write_file(self->dir, "pids.max", most));
 	ASSERT_EQ(0, head_open(&head, 16));
 	EXPECT_EQ(SYSLET_DONE, block_submit(&head, &blocks[0]));
 	EXPECT_TRUE(rescuer_end(&rescuer));
@@ -118,7 +104,7 @@ TEST_F(cgroups, limit_on_tasks)
 	EXPECT_EQ(my_tid(), blocks[0].results[1]);
 	EXPECT_EQ(-EAGAIN, dev_exec(head.fd, &self->block.program, 1, SYSLET_EXEC_NOWAIT));
 	/* As soon as it may be done it is done. */
-	ASSERT_EQ(0, put(self->dir, "pids.max", "max"));
+	ASSERT_EQ(0, write_file(self->dir, "pids.max", "max"));
 	ASSERT_EQ(0, block_init(&blocks[1], 0));
 	EXPECT_EQ(0, hop(&head, &blocks[1]));
 	head_close(&head);

@@ -12,20 +12,6 @@ FIXTURE(trace) {
 	char dir[64];
 };
 
-static int write_file(const char *dir, const char *name, const char *text)
-{
-	char path[128];
-	int fd, ret;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	ret = write_all(fd, text, strlen(text));
-	close(fd);
-	return ret;
-}
-
 FIXTURE_SETUP(trace)
 {
 	NEED_ASYNC();
