@@ -16,8 +16,7 @@ fast_usage() {
 		  --icount       time counts instructions: one thread, one CPU, every run
 		                 alike
 		  --timeout S    time limit in seconds (600)
-		  --silence S    end it also when it prints nothing for so long,
-		                 which it does while it boots
+		  --silence S    end it also when it prints nothing for so long
 		  --cpus N       (2)
 		  --memory M     (2G)
 		  --cpu MODEL    ($CPU)

@@ -5,6 +5,8 @@
 # With these the emulator copies and clears byte by byte: everything takes twice
 # as long, and counts as much.
 CPU=max,-erms,-fsrm,-fsrs
+# Seconds; 30 is what it takes on a machine with nothing else to do.
+BOOT=180
 # What udev would load in the guest for nobody.
 UNUSED=ahci,i6300esb,kvm_amd,kvm_intel,evdev,button,serio_raw,aesni_intel
 
@@ -18,8 +20,7 @@ run_usage() {
 		survive; 124 if the time was up (an NMI then makes it say where it hangs).
 
 		  --timeout S    time limit in seconds (600)
-		  --silence S    end it also when it prints nothing for so long,
-		                 which it does while it boots
+		  --silence S    end it also when it prints nothing for so long
 		  --cpus N       (2)
 		  --memory M     (2G)
 		  --cpu MODEL    ($CPU)
@@ -102,17 +103,28 @@ new_job() {
 		printf 'job() { %s; }\n' "$(quote "${args[@]}")"
 	} >"$run/job"
 	cp "$here/lab.d/guest.sh" "$here/lab.d/dirt" "$run/"
-	touch "$run/console"
 }
 
-# guest COMMAND...: run the emulator, in the background so that a signal is
-# heard at once; all its processes die with it. What it prints goes through
-# pipes, because it opens its own descriptors again by name. Sets too_long if
-# it had to be ended.
+# guest COMMAND...: run the emulator; again where the guest does not come up, as
+# happens on a busy machine: its file server may come too late, or a CPU of its
+# hang as it boots. Nothing of the job has run by then.
 guest() {
+	local try
+	for try in 1 2 3; do
+		emulate "$@"
+		[[ ! -s $run/report ]] || return 0
+		say "${too_long:-the guest ended before it was up} (try $try of 3); its console:"
+		show_log "$run/console" 60
+	done
+}
+
+# emulate COMMAND...: in the background so that a signal is heard at once; all
+# its processes die with it. What it prints goes through pipes, because it opens
+# its own descriptors again by name. Sets too_long if it had to be ended.
+emulate() {
 	local begun=$SECONDS last
 	too_long=''
-	: >"$run/out"
+	truncate -s 0 "$run"/{out,report,console}
 	set -m
 	(
 		set +m
@@ -122,10 +134,12 @@ guest() {
 	set +m
 	while kill -0 "$job" 2>/dev/null; do
 		sleep 0.2
-		last=$(stat -c %Y "$run/out")
+		last=$(stat -c %Y "$run/out" "$run/report" | sort -n | tail -n 1)
 		if ((SECONDS - begun >= timeout)); then
 			too_long="time is up ($timeout s)"
-		elif [[ -n $silence ]] && (($(date +%s) - last >= silence)); then
+		elif [[ ! -s $run/report ]] && ((SECONDS - begun >= BOOT)); then
+			too_long="the guest is not up after $BOOT s"
+		elif [[ -n $silence && -s $run/report ]] && (($(date +%s) - last >= silence)); then
 			too_long="no word from the guest for $silence s"
 		else
 			continue
@@ -205,14 +219,9 @@ run_main() {
 	new_job ""
 	append="loglevel=7 $append"
 	vng
-	# On a busy machine the file server may come too late for the emulator.
-	for _ in 1 2 3; do
-		guest "${guest_command[@]}" \
-			--qemu-opts="-cpu $cpu -set chardev.console.path=$run/console -monitor unix:$run/monitor,server,nowait" \
-			--exec "$(own_tmp)sh $(quote "$run/guest.sh" "$run")"
-		[[ ! -s $run/console && -z $too_long ]] || break
-		say "the emulator did not start; once more"
-	done
+	guest "${guest_command[@]}" \
+		--qemu-opts="-cpu $cpu -set chardev.console.path=$run/console -monitor unix:$run/monitor,server,nowait" \
+		--exec "$(own_tmp)sh $(quote "$run/guest.sh" "$run")"
 	judge
 }
 
