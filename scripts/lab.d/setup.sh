@@ -333,11 +333,10 @@ set_up_debug() {
 		$make x86_64_defconfig
 		scripts/kconfig/merge_config.sh -m .config "$1.config"
 		$make olddefconfig
-		for option in RUST KASAN PROVE_LOCKING PREEMPT_NOTIFIERS FPROBE VIRTIO_FS; do
+		for option in RUST KASAN PROVE_LOCKING PREEMPT_NOTIFIERS FPROBE VIRTIO_FS KCOV KUNIT FAILSLAB; do
 			grep -x "CONFIG_$option=y" .config
 		done
-		# KASAN takes room on the stack: here a little too much.
-		$make CFLAGS_coredump.o=-Wframe-larger-than=4096 bzImage modules_prepare
+		$make bzImage modules_prepare
 		cp vmlinux.symvers Module.symvers' bash "$dir"
 	stamp debug "$(debug_key)"
 }
