@@ -49,6 +49,7 @@ static NONE_RAN: [u8; uapi::MAX_ATOMS * size_of::<i64>()] = {
 const OUTCOME_AT: usize = core::mem::offset_of!(uapi::Program, result);
 const OUTCOME_LEN: usize = uapi::Program::SIZE - OUTCOME_AT;
 const UATOM_OUTCOME_AT: usize = core::mem::offset_of!(uapi::UatomExec, result);
+const _: () = assert!(OUTCOME_LEN == size_of::<[u64; 2]>());
 const _: () = assert!(uapi::UatomExec::SIZE - UATOM_OUTCOME_AT == OUTCOME_LEN);
 
 /// The memory of a caller of this ABI.
@@ -117,6 +118,7 @@ impl Batch {
             let start = self.atoms.len();
             copy::read_array(&mut self.atoms, entry.atoms, len)?;
             program::check_atoms(abi, &self.atoms[start..])?;
+            program::mark_free(abi, &mut self.atoms[start..]);
             // INVARIANT: These atoms have just been checked.
             // CAST: `usize` to `u64` does not lose anything.
             entry.atoms = start as u64;
@@ -184,13 +186,13 @@ impl Batch {
     /// Tells user space what became of program `index`.
     pub fn write_outcome(&self, index: usize, result: i64, last: u32, status: u32) -> Result {
         // As two words: it is little-endian.
-        let outcome: [u64; OUTCOME_LEN / 8] = [
+        let outcome = [
             result as u64,
             u64::from(last) | u64::from(status) << u32::BITS,
         ];
         let at = copy::user_ptr(self.outcomes)?.wrapping_byte_add(index * uapi::Program::SIZE);
         if self.outcome_len == OUTCOME_LEN {
-            return UserSlice::new(at, OUTCOME_LEN).writer().write(&outcome);
+            return copy::write_2_words(at, outcome);
         }
         let bytes = AsBytes::as_bytes(&outcome);
         let known = self.outcome_len.min(bytes.len());

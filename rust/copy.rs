@@ -5,6 +5,7 @@
 use core::mem::size_of;
 
 use kernel::bindings;
+use kernel::ffi::c_void;
 use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 use kernel::transmute::AsBytes;
@@ -61,14 +62,17 @@ impl<T: Extensible + FromBytes + AsBytes> Argument<T> {
         let whole = size_of::<T>();
 
         // Nearly every caller has just this size: one copy then does.
-        match UserSlice::new(at, whole).reader().read::<T>() {
-            Ok(value) if size_field(&value) == whole as u32 => Ok(Self {
+        let mut value = T::default();
+        // SAFETY: The struct is as long as that, has words in it, and any bytes make a valid one.
+        let read = unsafe { fetch((&raw mut value).cast(), at, whole) };
+        if read.is_ok() && size_field(&value) == whole as u32 {
+            return Ok(Self {
                 value,
                 at,
                 size: whole,
-            }),
-            _ => Self::read_sized(at),
+            });
         }
+        Self::read_sized(at)
     }
 
     #[cold]
@@ -130,6 +134,32 @@ fn size_field<T: Extensible>(value: &T) -> u32 {
     unsafe { (&raw const *value).cast::<u32>().read() }
 }
 
+/// Reads `bytes` bytes at user address `from`.
+///
+/// Not through `UserSlice`: what it asks the heap about the destination, and what a copy of any
+/// length costs, is more than all the rest for structs of a few words.
+///
+/// # Safety
+///
+/// `to` must be valid for writes of so many bytes, and aligned for words.
+#[inline]
+unsafe fn fetch(to: *mut c_void, from: UserPtr, bytes: usize) -> Result {
+    let from = from.as_const_ptr();
+    // SAFETY: By the safety requirement; it checks the user address itself.
+    let read = unsafe {
+        match bytes {
+            24 => raw::syslet_get_3_words(to.cast(), from),
+            48 => raw::syslet_get_6_words(to.cast(), from),
+            _ => bindings::_copy_from_user(to, from, bytes) == 0,
+        }
+    };
+    if read {
+        Ok(())
+    } else {
+        Err(EFAULT)
+    }
+}
+
 /// Reads a value at user address `from`.
 pub fn read<T: FromBytes>(from: u64) -> Result<T> {
     UserSlice::new(user_ptr(from)?, size_of::<T>())
@@ -142,13 +172,8 @@ pub fn read_array<T: FromBytes>(to: &mut KVVec<T>, from: u64, count: usize) -> R
     let bytes = count.checked_mul(size_of::<T>()).ok_or(EFAULT)?;
     to.reserve(count, GFP_KERNEL_ACCOUNT)?;
     let spare = to.spare_capacity_mut().as_mut_ptr();
-    let from = user_ptr(from)?.as_const_ptr();
-    // Not through `UserSlice`: what it asks the heap about the destination costs more than all
-    // the rest of the copy, and `reserve` has just answered it.
     // SAFETY: `reserve` made room for `count` values, which are `bytes` long.
-    if unsafe { bindings::_copy_from_user(spare.cast(), from, bytes) } != 0 {
-        return Err(EFAULT);
-    }
+    unsafe { fetch(spare.cast(), user_ptr(from)?, bytes)? };
     // SAFETY: `count` values beyond the length are within the capacity and were just written;
     // any bytes make a valid `T`.
     unsafe { to.inc_len(count) };
@@ -157,7 +182,7 @@ pub fn read_array<T: FromBytes>(to: &mut KVVec<T>, from: u64, count: usize) -> R
 
 /// Writes constant bytes to user address `to`.
 pub fn write_constant(to: u64, bytes: &'static [u8]) -> Result {
-    // Not through `UserSlice`, as in `read_array`.
+    // Not through `UserSlice`, as in `fetch`.
     // SAFETY: The source is as long as it says.
     let left = unsafe {
         bindings::_copy_to_user(
@@ -178,7 +203,18 @@ pub fn write_constant(to: u64, bytes: &'static [u8]) -> Result {
 pub fn write_word(to: UserPtr, word: u64) -> Result {
     // Not through `UserSlice`: a copy of any length costs nearly twice as much.
     // SAFETY: It checks the address itself.
-    if unsafe { raw::syslet_put_u64(to.as_mut_ptr(), word) } {
+    if unsafe { raw::syslet_put_word(to.as_mut_ptr(), word) } {
+        Ok(())
+    } else {
+        Err(EFAULT)
+    }
+}
+
+/// Writes two words to user address `to`.
+#[inline]
+pub fn write_2_words(to: UserPtr, words: [u64; 2]) -> Result {
+    // SAFETY: As in `write_word`.
+    if unsafe { raw::syslet_put_2_words(to.as_mut_ptr(), words[0], words[1]) } {
         Ok(())
     } else {
         Err(EFAULT)

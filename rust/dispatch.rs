@@ -76,6 +76,36 @@ impl Frame {
         unsafe { self.regs.write(*saved) };
     }
 
+    /// Keeps in `saved` what calls change in the frame. Nothing else of `saved` is written.
+    #[inline]
+    pub fn keep(&self, saved: &mut bindings::pt_regs) {
+        // SAFETY: By the type invariant; only this task writes to its frame.
+        copy_changed(unsafe { &*self.regs }, saved);
+    }
+
+    /// Puts back what calls have changed.
+    #[inline]
+    pub fn put_back(&self, saved: &bindings::pt_regs) {
+        // SAFETY: As above.
+        copy_changed(saved, unsafe { &mut *self.regs });
+    }
+
+    /// The registers of the user of `task`, which has kept in `saved` what calls change.
+    ///
+    /// # Safety
+    ///
+    /// `task` must be in a system call from user mode, and stay there.
+    pub unsafe fn of(
+        task: *mut bindings::task_struct,
+        saved: &bindings::pt_regs,
+    ) -> bindings::pt_regs {
+        // SAFETY: By the safety requirement: but for what calls change, nobody writes to the frame
+        // meanwhile.
+        let mut regs = unsafe { raw::syslet_task_pt_regs(task).read() };
+        copy_changed(saved, &mut regs);
+        regs
+    }
+
     /// Whether the call came in by the x32 ABI.
     pub fn is_x32(&self) -> bool {
         // SAFETY: By the type invariant.
@@ -87,15 +117,27 @@ impl Frame {
     /// The frame holds the call's registers afterwards.
     #[inline]
     pub fn call(&self, abi: Abi, nr: u32, args: &[u64; 6]) -> Outcome {
-        self.load(abi, nr, args);
-
-        // SAFETY: The current task's own flags.
-        let work = unsafe { (*self.task).thread_info.syscall_work };
-        let seccomp = 1 << bindings::syscall_work_bit_SYSCALL_WORK_BIT_SECCOMP;
-        if work & seccomp != 0 {
+        if self.is_filtered() {
+            self.load(abi, nr, args);
             return self.call_filtered(abi, nr);
         }
-        Outcome::Returned(self.enter(abi, nr))
+        Outcome::Returned(self.call_unfiltered(abi, nr, args))
+    }
+
+    /// Whether a tracer or filter has a say in the system calls of the task.
+    #[inline]
+    pub fn is_filtered(&self) -> bool {
+        const SECCOMP: usize = 1 << bindings::syscall_work_bit_SYSCALL_WORK_BIT_SECCOMP;
+
+        // SAFETY: The current task's own flags.
+        unsafe { (*self.task).thread_info.syscall_work & SECCOMP != 0 }
+    }
+
+    /// [`Self::call`] where [`Self::is_filtered`] is false.
+    #[inline]
+    pub fn call_unfiltered(&self, abi: Abi, nr: u32, args: &[u64; 6]) -> i64 {
+        self.load(abi, nr, args);
+        self.enter(abi, nr)
     }
 
     /// Makes a system call that a tracer or filter has a say in.
@@ -186,8 +228,7 @@ impl Frame {
 
     /// Makes a system call for the module itself, which no filter of the user's sees.
     pub fn call_internally(&self, nr: u32, args: &[u64; 6]) -> i64 {
-        self.load(Abi::X86_64, nr, args);
-        self.enter(Abi::X86_64, nr)
+        self.call_unfiltered(Abi::X86_64, nr, args)
     }
 
     #[inline]
@@ -200,6 +241,22 @@ impl Frame {
             Abi::I386 => i64::from(unsafe { raw::syslet_call_ia32(self.regs, nr) } as i32),
         }
     }
+}
+
+/// Copies the registers that [`Frame::load`] changes, for whichever ABI, and the calls themselves.
+#[inline]
+fn copy_changed(from: &bindings::pt_regs, to: &mut bindings::pt_regs) {
+    to.bp = from.bp;
+    to.bx = from.bx;
+    to.r10 = from.r10;
+    to.r9 = from.r9;
+    to.r8 = from.r8;
+    to.ax = from.ax;
+    to.cx = from.cx;
+    to.dx = from.dx;
+    to.si = from.si;
+    to.di = from.di;
+    to.orig_ax = from.orig_ax;
 }
 
 /// What became of a call.

@@ -42,7 +42,6 @@ use crate::handoff::Work;
 use crate::head::Established;
 use crate::head::Head;
 use crate::identity;
-use crate::params;
 use crate::policy::Abi;
 use crate::run;
 use crate::run::Ended;
@@ -101,14 +100,14 @@ impl Session<'_> {
             return Err(EINVAL);
         }
         self.submit(exec.flags, exec.nr_programs, |batch| {
-            batch.read(self.abi, exec, params::limits())
+            batch.read(self.abi, exec, self.established.limits)
         })
     }
 
     /// `EXEC_UATOM`: runs the chain that `argument` submits, as `EXEC` runs one program.
     pub fn exec_uatom(&self, argument: &Argument<uapi::UatomExec>) -> Result<isize> {
         self.submit(0, 1, |batch| {
-            batch.read_chain(self.abi, argument, params::limits())
+            batch.read_chain(self.abi, argument, self.established.limits)
         })
     }
 
@@ -254,7 +253,7 @@ impl Session<'_> {
         // SAFETY: The flight is not in use yet.
         unsafe {
             (*owned).state = State::Unarmed;
-            (*owned).user = self.frame.save();
+            self.frame.keep(&mut (*owned).user);
             (*owned).mask = (*Task::current_raw()).blocked.sig[0];
             (*owned).head = self.head;
             (*owned).file = self.file.as_ptr();
@@ -282,10 +281,10 @@ impl Session<'_> {
             Ok(handled) => {
                 // SAFETY: The flight has not been handed over, or the arm below would be taken.
                 let mask = unsafe {
-                    self.frame.restore(&(*owned).user);
+                    self.frame.put_back(&(*owned).user);
                     (*owned).mask
                 };
-                if !run::signal_pending() {
+                if self.frame.thread_flags() & run::SIGNALS == 0 {
                     identity::end_temporary_mask(mask);
                 }
                 self.head.keep_flight(flight);
@@ -389,7 +388,7 @@ impl Session<'_> {
             if let Err(error) = told {
                 return Ok(Err(error));
             }
-            if ended.halt || run::signal_pending() {
+            if ended.halt || self.frame.thread_flags() & run::SIGNALS != 0 {
                 return Ok(self.handled(index + 1, Ok(0)));
             }
         }
@@ -597,19 +596,19 @@ impl Session<'_> {
         // The child starts with the signals blocked that its parent has blocked: all of them, as
         // it must not run a handler of the user's.
         let mask = identity::block_signals();
-        // SAFETY: The flight is the current task's, and unarmed.
-        let user = unsafe { &(*flight.owned()).user };
+        let user = self.frame.save();
         self.frame.with_registers(|regs| {
-            arch::prepare_fork(regs, page, arch::first_argument(user), worker.id())
+            arch::prepare_fork(regs, page, arch::first_argument(&user), worker.id())
         });
-        // SAFETY: As above. The fork probe tells the worker its task.
+        // The fork probe tells the worker its task.
+        // SAFETY: The flight is the current task's, and unarmed.
         unsafe { (*flight.owned()).forking = Arc::as_ptr(&worker) };
         let tid = self
             .frame
             .call_internally(arch::NR_CLONE, &[FLAGS, 0, 0, 0, 0, 0]);
         // SAFETY: As above.
         unsafe { (*flight.owned()).forking = core::ptr::null() };
-        self.frame.restore(user);
+        self.frame.restore(&user);
         identity::set_signal_mask(mask);
         if to_result(tid as c_int).is_err() {
             pool.strike_off(&worker);

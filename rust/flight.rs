@@ -73,7 +73,8 @@ pub struct Owned {
     pub state: State,
     /// The spare that is reserved for this flight; once detached, its own worker.
     pub worker: Option<Arc<Worker>>,
-    /// The user registers, put aside while atoms use the frame.
+    /// The user registers that atoms change in the frame, put aside; once the user context has
+    /// left, all of the parked one's.
     pub user: bindings::pt_regs,
     /// The user's signal mask. No atom may change it, and what a call puts in force for a while is
     /// not it.

@@ -56,7 +56,7 @@ pub fn take_over(
     let parked = frame.save();
     // SAFETY: As above.
     let work = unsafe {
-        frame.restore(&(*owned).user);
+        frame.restore(&Frame::of(task, &(*owned).user));
         (*owned).user = parked;
         (*owned).batch.clone().map(|batch| Work {
             batch,

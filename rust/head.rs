@@ -11,6 +11,7 @@ use kernel::sync::atomic::Full;
 use kernel::sync::Arc;
 use kernel::sync::Mutex;
 use kernel::sync::SetOnce;
+use kernel::task::Task;
 
 use crate::cachemiss::Limits;
 use crate::cachemiss::Pool;
@@ -18,6 +19,7 @@ use crate::flight::Flight;
 use crate::params;
 use crate::process;
 use crate::process::Registration;
+use crate::program;
 use crate::ring::Ring;
 use crate::stats::Stats;
 use crate::uapi;
@@ -43,6 +45,8 @@ pub struct Established {
     pub pool: Pin<KBox<Pool>>,
     /// Its completion ring.
     pub ring: Pin<KBox<Ring>>,
+    /// What one call may submit.
+    pub limits: program::Limits,
 }
 
 /// An async head.
@@ -75,9 +79,11 @@ impl Head {
     #[inline]
     pub fn established(&self) -> Result<&Established> {
         let established = self.established.as_ref().ok_or(ENXIO)?;
+        let task = Task::current_raw();
         // The process as well as its address space: a child of vfork() shares only the latter.
-        if current!().mm().map(|mm| mm.as_raw()) != Some(established.mm.as_raw())
-            || !established.registration.is_ours()
+        // SAFETY: The current task's own field.
+        if unsafe { (*task).mm } != established.mm.as_raw()
+            || !established.registration.is_of(task)
             || established.pool.is_orphaned()
         {
             return Err(EACCES);
@@ -151,6 +157,7 @@ impl Head {
             parking,
             pool,
             ring,
+            limits: params::limits(),
         });
         Ok(())
     }

@@ -272,10 +272,10 @@ unsafe impl Send for Registration {}
 unsafe impl Sync for Registration {}
 
 impl Registration {
-    /// Whether the current task belongs to the process.
+    /// Whether `task`, which is the current one, belongs to the process.
     #[inline]
-    pub fn is_ours(&self) -> bool {
-        ptr::eq(signal_of(Task::current_raw()), self.signal)
+    pub fn is_of(&self, task: *mut bindings::task_struct) -> bool {
+        ptr::eq(signal_of(task), self.signal)
     }
 
     /// Registers a pool with the current process, which has a parking page.

@@ -76,7 +76,37 @@ pub fn check_atoms(abi: Abi, atoms: &[uapi::Atom]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// In the last field of a checked atom, where user space has 0: it is a system call that is allowed
+/// whatever its arguments are.
+pub const FREE: u8 = 1;
+
+/// Marks the atoms of a checked program that are [`FREE`].
+pub fn mark_free(abi: Abi, atoms: &mut [uapi::Atom]) {
+    for atom in atoms {
+        let free = atom.nr != uapi::NR_UMEM_ADD && policy::rule(abi, atom.nr).is_none();
+        atom.reserved = if free { FREE } else { 0 };
+    }
+}
+
+/// Whether an argument of `atom` is a result of another.
+#[inline]
+pub fn takes_results(atom: &uapi::Atom) -> bool {
+    let [a, b, c, d, e, f] = atom.arg_from;
+    u64::from_ne_bytes([a, b, c, d, e, f, 0, 0]) != 0
+}
+
 fn check_atom(abi: Abi, atom: &uapi::Atom, index: usize, len: usize) -> Result<(), Refusal> {
+    // Most atoms have nothing special about them.
+    let [a, b, c, d, e, f] = atom.arg_from;
+    let special = u64::from_ne_bytes([a, b, c, d, e, f, atom.skip, atom.reserved]);
+    if special != 0 || atom.flags & !STOP_MASK != 0 {
+        check_special(atom, index, len)?;
+    }
+    check_call(abi, atom.nr)
+}
+
+#[inline(never)]
+fn check_special(atom: &uapi::Atom, index: usize, len: usize) -> Result<(), Refusal> {
     if atom.flags & !(STOP_MASK | uapi::SKIP_ON_STOP) != 0 || atom.reserved != 0 {
         return Err(Refusal::Invalid);
     }
@@ -92,8 +122,7 @@ fn check_atom(abi: Abi, atom: &uapi::Atom, index: usize, len: usize) -> Result<(
     if index + 1 + usize::from(atom.skip) > len {
         return Err(Refusal::Invalid);
     }
-
-    check_call(abi, atom.nr)
+    Ok(())
 }
 
 /// Checks whether system call `nr` may be in an atom.
@@ -111,6 +140,9 @@ pub fn check_call(abi: Abi, nr: u32) -> Result<(), Refusal> {
 /// Whether `result` makes one of the stop conditions in `flags` true.
 #[inline]
 pub fn stops(flags: u32, result: i64) -> bool {
+    if flags & STOP_MASK == 0 {
+        return false;
+    }
     let mut met = if result == 0 {
         uapi::STOP_ON_ZERO
     } else {
@@ -264,11 +296,11 @@ impl Results {
     /// The arguments of `atom`, or `None` if it takes the result of an atom that has not run.
     #[inline]
     pub fn arguments(&self, atom: &uapi::Atom) -> Option<[u64; 6]> {
-        let [a, b, c, d, e, f] = atom.arg_from;
-        if u64::from_ne_bytes([a, b, c, d, e, f, 0, 0]) == 0 {
-            return Some(atom.args);
+        if takes_results(atom) {
+            self.taken_arguments(atom)
+        } else {
+            Some(atom.args)
         }
-        self.taken_arguments(atom)
     }
 
     fn taken_arguments(&self, atom: &uapi::Atom) -> Option<[u64; 6]> {

@@ -18,6 +18,7 @@ use crate::flight::State;
 use crate::identity;
 use crate::policy;
 use crate::policy::Abi;
+use crate::program;
 use crate::program::Listed;
 use crate::program::Next;
 use crate::program::Text;
@@ -31,6 +32,13 @@ const RESTART_BLOCK: i64 = -(bindings::ERESTART_RESTARTBLOCK as i64);
 /// The codes that ask for a restart; none may reach user space.
 const RESTART_CODES: core::ops::RangeInclusive<i64> =
     RESTART_BLOCK..=-(bindings::ERESTARTSYS as i64);
+
+/// The flags of a task that has something to do on its way back to user space.
+const WORK: usize = 1 << bindings::TIF_NOTIFY_RESUME
+    | 1 << bindings::TIF_NOTIFY_SIGNAL
+    | 1 << bindings::TIF_NEED_RESCHED
+    | 1 << bindings::TIF_NEED_RESCHED_LAZY
+    | 1 << bindings::TIF_SIGPENDING;
 
 /// How a program ended.
 pub struct Ended {
@@ -91,108 +99,117 @@ fn interpret(flight: &Flight, frame: &Frame, abi: Abi, text: &impl Text, restart
     let progress = unsafe { &mut (*owned).progress };
     // SAFETY: As above.
     let state = || unsafe { (&raw const (*owned).state).read() };
+    // Whether the user context is here, and nothing waits to be done for it.
+    let is_calm =
+        || matches!(state(), State::Unarmed | State::Armed) && frame.thread_flags() & WORK == 0;
 
+    // Nothing out of the ordinary has happened: neither before the atom, nor since.
+    let mut calm = is_calm() && progress.restart == 0 && identity::temporary_mask().is_none();
     loop {
         let index = progress.index;
         let atom = &atoms[index];
-        // Only after a suspension; elsewhere it was looked at behind the last atom.
-        if state() == State::Settled && flight.is_canceled() {
-            return Ran::Ended(Ended {
-                result: ECANCELED_RESULT,
-                last: index,
-                flags: uapi::CQE_CANCELED,
-                halt: false,
-            });
-        }
         let mut halt = false;
-        let temporary = identity::temporary_mask();
-        let mut result = if progress.restart == RESTART_BLOCK {
-            restart_call()
+        let mut temporary = None;
+        let mut result = if calm && atom.reserved == program::FREE && !frame.is_filtered() {
+            if program::takes_results(atom) {
+                match text.arguments(atom, &progress.results) {
+                    Some(args) => frame.call_unfiltered(abi, atom.nr, &args),
+                    None => EINVAL.to_errno().into(),
+                }
+            } else {
+                frame.call_unfiltered(abi, atom.nr, &atom.args)
+            }
         } else {
-            match text.arguments(atom, &progress.results) {
-                None => i64::from(EINVAL.to_errno()),
-                Some(args) if atom.nr == uapi::NR_UMEM_ADD => umem_add(abi, args[0], args[1]),
-                Some(args) if policy::check_args(abi, atom.nr, &args).is_err() => {
-                    i64::from(EPERM.to_errno())
-                }
-                Some(mut args) => {
-                    if state() == State::Settled {
-                        if let Some(mask) = policy::mask_argument(abi, atom.nr) {
-                            args[mask] = 0;
-                        }
-                    }
-                    match frame.call(abi, atom.nr, &args) {
-                        Outcome::Returned(result) => result,
-                        Outcome::Trapped => {
-                            halt = true;
-                            i64::from(ENOSYS.to_errno())
-                        }
-                    }
-                }
+            // Only after a suspension; elsewhere it was looked at behind the last atom.
+            if state() == State::Settled && flight.is_canceled() {
+                return Ran::Ended(Ended {
+                    result: ECANCELED_RESULT,
+                    last: index,
+                    flags: uapi::CQE_CANCELED,
+                    halt: false,
+                });
+            }
+            temporary = identity::temporary_mask();
+            if progress.restart == RESTART_BLOCK {
+                restart_call()
+            } else {
+                let args = text.arguments(atom, &progress.results);
+                let settled = state() == State::Settled;
+                call(frame, abi, atom.nr, args, settled, &mut halt)
             }
         };
-        progress.restart = 0;
-        // Only a pending signal makes these codes what they are; a call may well return such a
-        // number of its own.
-        let interrupted =
-            RESTART_CODES.contains(&result) && atom.nr != uapi::NR_UMEM_ADD && signal_pending();
-        if state() == State::Detached {
-            flight.settle();
-        }
+        calm = calm && result != EINTR_RESULT && !halt && is_calm();
+        let mut settled = false;
+        if !calm {
+            progress.restart = 0;
+            // Only a pending signal makes these codes what they are; a call may well return such a
+            // number of its own.
+            let interrupted =
+                RESTART_CODES.contains(&result) && atom.nr != uapi::NR_UMEM_ADD && signal_pending();
+            if state() == State::Detached {
+                flight.settle();
+            }
 
-        let settled = state() == State::Settled;
-        let mut canceled = settled && flight.is_canceled();
-        if interrupted {
-            if settled && !canceled {
-                identity::block_all_again();
-                halt |= way_back(frame.thread_flags());
-                if !halt && !flight.is_canceled() {
-                    // A signal that was for the user context, which has it now, leaves nothing
-                    // here to see to.
-                    progress.restart = result;
-                    if signal_pending() {
-                        return Ran::Suspended;
+            settled = state() == State::Settled;
+            let mut canceled = settled && flight.is_canceled();
+            if interrupted {
+                if settled && !canceled {
+                    identity::block_all_again();
+                    halt |= way_back(frame.thread_flags());
+                    if !halt && !flight.is_canceled() {
+                        // A signal that was for the user context, which has it now, leaves nothing
+                        // here to see to.
+                        progress.restart = result;
+                        if signal_pending() {
+                            return Ran::Suspended;
+                        }
+                        continue;
                     }
-                    continue;
+                    canceled = flight.is_canceled();
                 }
-                canceled = flight.is_canceled();
+                if !settled && restartable && index == 0 {
+                    return Ran::Restart(restart_code(result));
+                }
+                result = EINTR_RESULT;
             }
-            if !settled && restartable && index == 0 {
-                return Ran::Restart(restart_code(result));
+            if canceled && result == EINTR_RESULT {
+                result = ECANCELED_RESULT;
             }
-            result = EINTR_RESULT;
-        }
-        if canceled && result == EINTR_RESULT {
-            result = ECANCELED_RESULT;
         }
 
         progress.results.set(index, result);
         let mut flags = 0;
         let mut next = text.next(atom, index, result);
-        if text.stores(index) && store(text.slot(index), text.slot_size(), result).is_err() {
-            result = i64::from(EFAULT.to_errno());
-            flags |= uapi::CQE_FAULT;
-            next = Next::End;
-        }
-        halt |= way_back(frame.thread_flags());
-        if state() == State::Detached {
-            flight.settle();
-        }
-        if let Some(temporary) = temporary.filter(|_| state() != State::Settled) {
-            // SAFETY: The current task owns the flight; the hook does not touch the mask.
-            identity::put_back_temporary_mask(temporary, unsafe { (*owned).mask });
-        }
-        // Only such a result leaves a mask in force.
-        if result == EINTR_RESULT || settled {
-            keep_mask(owned);
-        }
-        if state() == State::Settled && flight.is_canceled() {
-            let ends = matches!(next, Next::Atom(_));
-            if ends || result == ECANCELED_RESULT {
-                result = ECANCELED_RESULT;
-                flags |= uapi::CQE_CANCELED;
+        if text.stores(index) {
+            if store(text.slot(index), text.slot_size(), result).is_err() {
+                result = i64::from(EFAULT.to_errno());
+                flags |= uapi::CQE_FAULT;
                 next = Next::End;
             }
+            calm = calm && is_calm();
+        }
+        if !calm {
+            halt |= way_back(frame.thread_flags());
+            if state() == State::Detached {
+                flight.settle();
+            }
+            if let Some(temporary) = temporary.filter(|_| state() != State::Settled) {
+                // SAFETY: The current task owns the flight; the hook does not touch the mask.
+                identity::put_back_temporary_mask(temporary, unsafe { (*owned).mask });
+            }
+            // Only such a result leaves a mask in force.
+            if result == EINTR_RESULT || settled {
+                keep_mask(owned);
+            }
+            if state() == State::Settled && flight.is_canceled() {
+                let ends = matches!(next, Next::Atom(_));
+                if ends || result == ECANCELED_RESULT {
+                    result = ECANCELED_RESULT;
+                    flags |= uapi::CQE_CANCELED;
+                    next = Next::End;
+                }
+            }
+            calm = is_calm() && identity::temporary_mask().is_none();
         }
         if next == Next::Stop {
             flags |= uapi::CQE_STOPPED;
@@ -207,6 +224,37 @@ fn interpret(flight: &Flight, frame: &Frame, abi: Abi, text: &impl Text, restart
                     halt,
                 })
             }
+        }
+    }
+}
+
+/// Makes the call of an atom, whatever it is; sets `halt` if nothing more may run.
+#[inline(never)]
+fn call(
+    frame: &Frame,
+    abi: Abi,
+    nr: u32,
+    args: Option<[u64; 6]>,
+    settled: bool,
+    halt: &mut bool,
+) -> i64 {
+    let Some(mut args) = args else {
+        return EINVAL.to_errno().into();
+    };
+    if nr == uapi::NR_UMEM_ADD {
+        return umem_add(abi, args[0], args[1]);
+    }
+    if policy::check_args(abi, nr, &args).is_err() {
+        return EPERM.to_errno().into();
+    }
+    if let Some(mask) = policy::mask_argument(abi, nr).filter(|_| settled) {
+        args[mask] = 0;
+    }
+    match frame.call(abi, nr, &args) {
+        Outcome::Returned(result) => result,
+        Outcome::Trapped => {
+            *halt = true;
+            ENOSYS.to_errno().into()
         }
     }
 }
@@ -292,12 +340,6 @@ fn umem_add(abi: Abi, at: u64, addend: u64) -> i64 {
 /// is pending.
 #[inline]
 fn way_back(flags: usize) -> bool {
-    const WORK: usize = 1 << bindings::TIF_NOTIFY_RESUME
-        | 1 << bindings::TIF_NOTIFY_SIGNAL
-        | 1 << bindings::TIF_NEED_RESCHED
-        | 1 << bindings::TIF_NEED_RESCHED_LAZY
-        | 1 << bindings::TIF_SIGPENDING;
-
     flags & WORK != 0 && way_back_work(flags)
 }
 
@@ -319,10 +361,13 @@ fn thread_flags() -> usize {
     unsafe { (&raw const (*Task::current_raw()).thread_info.flags).read_volatile() }
 }
 
+/// The flags of a task that has any signal to see to.
+pub const SIGNALS: usize = 1 << bindings::TIF_SIGPENDING | 1 << bindings::TIF_NOTIFY_SIGNAL;
+
 /// Whether the current task has any signal to see to.
 #[inline]
 pub fn signal_pending() -> bool {
-    thread_flags() & (1 << bindings::TIF_SIGPENDING | 1 << bindings::TIF_NOTIFY_SIGNAL) != 0
+    thread_flags() & SIGNALS != 0
 }
 
 /// Whether the current task is about to die of a signal.

@@ -40,8 +40,8 @@ impl Target {
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
-    aim("null", 1, Way::Plain, 2.0).gate(7.6),
-    aim("null", 16, Way::Plain, 0.35).gate(1.6),
+    aim("null", 1, Way::Plain, 2.0).gate(6.4),
+    aim("null", 16, Way::Plain, 0.35).gate(1.3),
     aim("null", 64, Way::Plain, 0.27),
     aim("pread", 1, Way::Plain, 1.25),
     aim("pread", 16, Way::Plain, 0.92),
@@ -50,6 +50,6 @@ pub const TARGETS: &[Target] = &[
     aim("ofrc", 1, Way::Pool, 0.5),
     aim("ofrc", 32, Way::Plain, 0.89),
     aim("handoff", 1, Way::Pool, 1.0),
-    aim("roundtrip", 1, Way::Pool, 0.7).gate(1.8),
+    aim("roundtrip", 1, Way::Pool, 0.7).gate(1.7),
     aim("roundtrip", 1, Way::Uring, 1.5),
 ];
