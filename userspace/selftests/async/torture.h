@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include "../random.h"
 #include "async_test.h"
 
 #define WORKERS		3	/* processes at a time */
@@ -74,36 +75,9 @@ static inline void count(int what)
 	__atomic_fetch_add(&shared->counts[what], 1, __ATOMIC_RELAXED);
 }
 
-/* SplitMix64: any state will do, and neighbouring ones have nothing in common. */
-static inline __u64 mix(__u64 x)
-{
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-	return x ^ (x >> 31);
-}
-
-static inline unsigned int below(__u64 *state, unsigned int limit)
-{
-	*state += 0x9e3779b97f4a7c15ULL;
-	return (mix(*state) >> 32) % limit;
-}
-
-/* One in @n. */
-static inline bool one_in(__u64 *state, unsigned int n)
-{
-	return !below(state, n);
-}
-
 static inline __u64 stream(__u64 seed, unsigned int worker, __u64 generation, unsigned int thread)
 {
 	return mix(mix(mix(seed + worker) + generation) + thread);
-}
-
-static inline __u64 number_from_env(const char *name, __u64 otherwise)
-{
-	const char *text = getenv(name);
-
-	return text && *text ? strtoull(text, NULL, 0) : otherwise;
 }
 
 static inline __u64 seconds(void)
