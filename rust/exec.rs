@@ -36,6 +36,7 @@ use crate::copy::Argument;
 use crate::dispatch;
 use crate::dispatch::Frame;
 use crate::flight::Flight;
+use crate::flight::Owned;
 use crate::flight::State;
 use crate::handoff;
 use crate::handoff::Work;
@@ -651,6 +652,19 @@ pub unsafe fn bury_suspended(worker: &Worker) {
     }
 }
 
+/// Whether the completion of a flight's program is posted if it ends with the atom that it is at.
+fn posts_here(owned: &Owned) -> bool {
+    let Some(batch) = owned.batch.as_ref() else {
+        return false;
+    };
+    // `next` is behind the program in hand.
+    let program = owned
+        .next
+        .checked_sub(1)
+        .and_then(|index| batch.programs().get(index));
+    program.is_some_and(|program| batch.posts(program, owned.progress.index))
+}
+
 /// Completes a program whose task is exiting, and drops what its stack will not come to drop.
 ///
 /// # Safety
@@ -678,7 +692,7 @@ unsafe extern "C" fn burial(work: *mut bindings::callback_head) {
 
     if let Some(established) = head.peek() {
         if let Some(place) = owned.place.take() {
-            if owned.state == State::Settled {
+            if owned.state == State::Settled && posts_here(owned) {
                 let ecanceled = -i64::from(bindings::ECANCELED);
                 let cqe = Cqe {
                     user_data: flight.user_data(),
