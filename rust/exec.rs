@@ -690,28 +690,27 @@ unsafe extern "C" fn burial(work: *mut bindings::callback_head) {
     // SAFETY: The file reference that is dropped below keeps the head.
     let head = unsafe { &*owned.head };
 
+    let settled = owned.state == State::Settled;
+    let cqe = Cqe {
+        user_data: flight.user_data(),
+        result: -i64::from(bindings::ECANCELED),
+        last: owned.progress.index as u32,
+        flags: uapi::CQE_ASYNC | uapi::CQE_CANCELED,
+        reserved: 0,
+    };
+    if settled {
+        trace::complete(cqe.user_data, cqe.result, cqe.last, cqe.flags);
+    }
     if let Some(established) = head.peek() {
         if let Some(place) = owned.place.take() {
-            if owned.state == State::Settled && posts_here(owned) {
-                let ecanceled = -i64::from(bindings::ECANCELED);
-                let cqe = Cqe {
-                    user_data: flight.user_data(),
-                    result: ecanceled,
-                    last: owned.progress.index as u32,
-                    flags: uapi::CQE_ASYNC | uapi::CQE_CANCELED,
-                    reserved: 0,
-                };
-                trace::complete(cqe.user_data, cqe.result, cqe.last, cqe.flags);
+            if settled && posts_here(owned) {
+                head.stats.completions.add(1);
                 established.ring.post(place, cqe);
             } else {
                 established.ring.give_back(place);
             }
         }
-        if let Some(worker) = owned
-            .worker
-            .take()
-            .filter(|_| owned.state != State::Settled)
-        {
+        if let Some(worker) = owned.worker.take().filter(|_| !settled) {
             established.pool.release(worker, &flight);
         }
     }

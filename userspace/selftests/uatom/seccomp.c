@@ -244,6 +244,7 @@ TEST_F(blocked, loses_its_thread)
 	ASSERT_EQ(0, install(__NR_getppid, 0, SECCOMP_RET_KILL_THREAD, 0));
 	EXPECT_END(-ECANCELED, SYSLET_CQE_CANCELED);
 	EXPECT_EQ(POISON_LONG, self->chain.ret[1]);
+	EXPECT_EQ(variant->posts, value(self->head.fd, "completions"));
 	/* The process, and its head, live on. */
 	self->magic = 0;
 	self->chain.exec.flags |= SYSLET_SYNC;
