@@ -56,6 +56,16 @@ pub struct Link {
     previous: u8,
 }
 
+impl Link {
+    fn address(&self) -> u64 {
+        self.at
+    }
+
+    fn target(&self) -> u64 {
+        self.ret_ptr
+    }
+}
+
 /// A translated chain, as it is run.
 pub struct Chain<'a> {
     abi: Abi,
@@ -158,6 +168,7 @@ pub fn translate(
         atoms,
         links,
         len: 0,
+        by_address: Index::new(),
     };
     walk.follow(first)?;
     let mut index = 0;
@@ -214,13 +225,19 @@ struct Walk<'a, M> {
     atoms: &'a mut [uapi::Atom],
     links: &'a mut [Link],
     len: usize,
+    by_address: Index,
 }
 
 impl<M: Memory> Walk<'_, M> {
     /// Collects the uatoms from `at` on, up to one that was met before.
     fn follow(&mut self, mut at: u64) -> Result<(), Refusal> {
-        while at != 0 && self.name_of(at) == 0 {
+        while at != 0 {
+            let Err(place) = self.by_address.find(self.links, Link::address, at) else {
+                break;
+            };
+            let index = self.len;
             at = self.collect(at)?;
+            self.by_address.insert(place, index);
         }
         Ok(())
     }
@@ -280,14 +297,14 @@ impl<M: Memory> Walk<'_, M> {
         link.skips.then(|| behind(self.abi, link.at, WORDS))
     }
 
-    /// The atom that the uatom at `at` became, as in `arg_from`.
-    fn name_of(&self, at: u64) -> u8 {
-        let known = self.links.iter().take(self.len);
-        // CAST: At most `MAX_ATOMS`.
-        known
-            .enumerate()
-            .find(|(_, link)| link.at == at)
-            .map_or(0, |(index, _)| index as u8 + 1)
+    /// The atom that the uatom at `at`, which atom `from` leads to, became, as in `arg_from`.
+    fn name_of(&self, from: usize, at: u64) -> u8 {
+        // Mostly that is the one which was walked next.
+        let next = self.links.iter().take(self.len).nth(from + 1);
+        if next.is_some_and(|link| link.at == at) {
+            return name(from + 1);
+        }
+        self.by_address.name_of(self.links, Link::address, at)
     }
 
     /// Replaces addresses of uatoms by their atoms.
@@ -296,8 +313,8 @@ impl<M: Memory> Walk<'_, M> {
             let Some(&link) = self.links.get(index) else {
                 return;
             };
-            let next = self.name_of(link.next_at);
-            let on_stop = self.beyond(&link).map_or(0, |at| self.name_of(at));
+            let next = self.name_of(index, link.next_at);
+            let on_stop = self.beyond(&link).map_or(0, |at| self.name_of(index, at));
             if let Some(link) = self.links.get_mut(index) {
                 link.next = next;
                 link.on_stop = on_stop;
@@ -339,31 +356,100 @@ fn sort(links: &[Link], order: &mut [u8]) -> Result<(), Refusal> {
 
 /// Has what flows through memory flow from atom to atom.
 fn connect(atoms: &mut [uapi::Atom], links: &mut [Link], order: &[u8]) {
-    for (place, &index) in order.iter().enumerate() {
-        let writer_of = |address: u64, links: &[Link]| {
-            let earlier = order.iter().take(place).rev();
-            let writes = |name: &&u8| {
-                links
-                    .get(usize::from(**name))
-                    .is_some_and(|link| link.ret_ptr == address)
-            };
-            match address {
-                0 => 0,
-                _ => earlier.clone().find(writes).map_or(0, |&index| index + 1),
-            }
-        };
+    // The last so far to store at each address.
+    let mut writers = Index::new();
+    for &index in order {
         let index = usize::from(index);
         let (Some(atom), Some(&link)) = (atoms.get_mut(index), links.get(index)) else {
             return;
         };
         for (from, &arg_ptr) in atom.arg_from.iter_mut().zip(&link.arg_ptr) {
-            *from = writer_of(arg_ptr, links);
+            if arg_ptr == 0 {
+                break;
+            }
+            *from = writers.name_of(links, Link::target, arg_ptr);
         }
-        let previous = writer_of(link.ret_ptr, links);
-        if let Some(link) = links.get_mut(index) {
-            link.previous = previous;
+        if link.ret_ptr == 0 {
+            continue;
+        }
+        match writers.find(links, Link::target, link.ret_ptr) {
+            Ok(place) => {
+                let previous = writers.replace(place, index);
+                if let Some(link) = links.get_mut(index) {
+                    link.previous = previous;
+                }
+            }
+            Err(place) => writers.insert(place, index),
         }
     }
+}
+
+/// Some atoms of a chain, sorted by an address that each has, no two the same.
+///
+/// The addresses are the caller's choice. Looking one up takes as long whatever they are, which is
+/// more than a table of hashes could say.
+struct Index {
+    atoms: [u8; uapi::MAX_ATOMS],
+    len: usize,
+}
+
+impl Index {
+    const fn new() -> Self {
+        Self {
+            atoms: [0; uapi::MAX_ATOMS],
+            len: 0,
+        }
+    }
+
+    /// The place of the atom with this address, or else the one where it would be.
+    fn find(
+        &self,
+        links: &[Link],
+        address_of: impl Fn(&Link) -> u64,
+        address: u64,
+    ) -> Result<usize, usize> {
+        let atoms = self.atoms.get(..self.len).unwrap_or_default();
+        let key = |&atom: &u8| links.get(usize::from(atom)).map_or(0, &address_of);
+        // Most chains go upwards in memory.
+        if atoms.last().is_none_or(|last| key(last) < address) {
+            return Err(atoms.len());
+        }
+        atoms.binary_search_by_key(&address, key)
+    }
+
+    /// The atom with this address, as in `arg_from`.
+    fn name_of(&self, links: &[Link], address_of: impl Fn(&Link) -> u64, address: u64) -> u8 {
+        let found = self.find(links, address_of, address).ok();
+        found
+            .and_then(|place| self.atoms.get(place))
+            .map_or(0, |&atom| atom + 1)
+    }
+
+    /// Adds an atom where its address was not found.
+    fn insert(&mut self, place: usize, atom: usize) {
+        if let Some([first, rest @ ..]) = self.atoms.get_mut(place..=self.len) {
+            // CAST: Below `MAX_ATOMS`.
+            let mut moved = core::mem::replace(first, atom as u8);
+            for behind in rest {
+                core::mem::swap(behind, &mut moved);
+            }
+            self.len += 1;
+        }
+    }
+
+    /// Puts an atom in the place of one with the same address; returns that, as in `arg_from`.
+    fn replace(&mut self, place: usize, atom: usize) -> u8 {
+        self.atoms.get_mut(place).map_or(0, |entry| {
+            // CAST: Below `MAX_ATOMS`.
+            core::mem::replace(entry, atom as u8) + 1
+        })
+    }
+}
+
+/// An atom, by its index, as in `arg_from`.
+fn name(index: usize) -> u8 {
+    // CAST: At most `MAX_ATOMS`.
+    (index + 1) as u8
 }
 
 /// Size of a word.

@@ -414,6 +414,70 @@ fn plain(next: Option<usize>) -> Uatom {
     }
 }
 
+/// A chain of uatoms at these indices, in this order: each stores in a variable of its own, and
+/// takes what the one before it has stored, and one long before it.
+fn long_chain(order: &[usize]) -> Vec<Uatom> {
+    let mut uatoms = vec![Uatom::default(); order.len()];
+    for (place, &index) in order.iter().enumerate() {
+        uatoms[index] = Uatom {
+            ret: Some(index),
+            args: [place.checked_sub(1), Some(place / 2)]
+                .into_iter()
+                .flatten()
+                .map(|place| order[place])
+                .collect(),
+            ..plain(order.get(place + 1).copied())
+        };
+    }
+    uatoms
+}
+
+#[test]
+fn as_many_as_there_may_be_in_any_order() {
+    let ways: [fn(usize, usize) -> usize; 4] = [
+        |place, _| place,
+        |place, len| (len - place) % len,
+        |place, len| place * 27 % len,
+        |place, len| if place % 2 == 0 { place } else { len - place },
+    ];
+    for way in ways {
+        for abi in [Abi::X86_64, Abi::I386] {
+            let order: Vec<_> = (0..64).map(|place| way(place, 64)).collect();
+            let uatoms = long_chain(&order);
+            assert_eq!(walk(&uatoms), order, "a test of all 64");
+            let mut memory = lay_out(abi, &uatoms, &[7; 64]);
+            let untouched = memory.clone();
+            let chain = translate(&mut memory, 0, 100).expect("as many as there may be");
+            let result = |index: usize| i64::try_from(index).unwrap() - 30;
+            let (steps, indices, end) = run(&chain, |index| result(order[index]));
+            assert_eq!((steps, end), reference(&untouched, result));
+            assert_eq!(indices, (0..64).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn one_too_many() {
+    let order: Vec<_> = (0..65).collect();
+    let mut uatoms = long_chain(&order);
+    let refused = |uatoms: &[Uatom], limit| {
+        translate(&mut lay_out(Abi::X86_64, uatoms, &[0; 65]), 0, limit).err()
+    };
+    // However much room there is.
+    assert_eq!(refused(&uatoms, 64), Some(Refusal::TooBig));
+    assert_eq!(refused(&uatoms, 65), Some(Refusal::TooBig));
+    assert_eq!(refused(&uatoms, 1000), Some(Refusal::TooBig));
+    uatoms[63].next = None;
+    assert_eq!(refused(&uatoms, 1000), None);
+    assert_eq!(refused(&uatoms, 63), Some(Refusal::TooBig));
+    uatoms[63].flags = SKIP | CONDITIONS[0];
+    assert_eq!(refused(&uatoms, 1000), Some(Refusal::TooBig));
+    // One that was met before is not one more.
+    uatoms[63].flags = 0;
+    uatoms[62].flags = SKIP | CONDITIONS[0];
+    assert_eq!(refused(&uatoms, 64), None);
+}
+
 fn refusal(uatoms: &[Uatom]) -> Option<Refusal> {
     translate(&mut lay_out(Abi::X86_64, uatoms, &[0; 6]), 0, 64).err()
 }
