@@ -57,12 +57,15 @@ struct Words(Abi);
 
 impl Memory for Words {
     fn read<const N: usize>(&mut self, at: u64) -> Option<[u64; N]> {
-        match self.0 {
-            Abi::X86_64 => copy::read(at).ok(),
-            Abi::I386 => copy::read::<[u32; N]>(at)
-                .ok()
-                .map(|words| words.map(u64::from)),
+        let at = copy::user_ptr(at).ok()?;
+        let mut words = [0; N];
+        for (index, word) in words.iter_mut().enumerate() {
+            *word = match self.0 {
+                Abi::X86_64 => copy::read_u64(at.wrapping_byte_add(index * 8)).ok()?,
+                Abi::I386 => copy::read_u32(at.wrapping_byte_add(index * 4)).ok()?.into(),
+            };
         }
+        Some(words)
     }
 }
 

@@ -160,13 +160,6 @@ unsafe fn fetch(to: *mut c_void, from: UserPtr, bytes: usize) -> Result {
     }
 }
 
-/// Reads a value at user address `from`.
-pub fn read<T: FromBytes>(from: u64) -> Result<T> {
-    UserSlice::new(user_ptr(from)?, size_of::<T>())
-        .reader()
-        .read()
-}
-
 /// Appends `count` values at user address `from` to `to`.
 pub fn read_array<T: FromBytes>(to: &mut KVVec<T>, from: u64, count: usize) -> Result {
     let bytes = count.checked_mul(size_of::<T>()).ok_or(EFAULT)?;
@@ -198,22 +191,62 @@ pub fn write_constant(to: u64, bytes: &'static [u8]) -> Result {
     }
 }
 
-/// Writes a word to user address `to`.
+/// Reads 64 bits at user address `from`, in one access.
 #[inline]
-pub fn write_word(to: UserPtr, word: u64) -> Result {
-    // Not through `UserSlice`: a copy of any length costs nearly twice as much.
+pub fn read_u64(from: UserPtr) -> Result<u64> {
+    let mut value = 0;
+    // Not through `UserSlice`: what copies may read some of what another thread writes, 32 bits
+    // byte by byte; and it costs more.
     // SAFETY: It checks the address itself.
-    if unsafe { raw::syslet_put_word(to.as_mut_ptr(), word) } {
+    if unsafe { raw::syslet_get_u64(from.as_const_ptr(), &mut value) } {
+        Ok(value)
+    } else {
+        Err(EFAULT)
+    }
+}
+
+/// Reads 32 bits at user address `from`, in one access.
+#[inline]
+pub fn read_u32(from: UserPtr) -> Result<u32> {
+    let mut value = 0;
+    // Not through `UserSlice`, as in `read_u64`.
+    // SAFETY: It checks the address itself.
+    if unsafe { raw::syslet_get_u32(from.as_const_ptr(), &mut value) } {
+        Ok(value)
+    } else {
+        Err(EFAULT)
+    }
+}
+
+/// Writes 64 bits to user address `to`, in one access.
+#[inline]
+pub fn write_u64(to: UserPtr, value: u64) -> Result {
+    // Not through `UserSlice`, as in `read_u64`.
+    // SAFETY: It checks the address itself.
+    if unsafe { raw::syslet_put_u64(to.as_mut_ptr(), value) } {
         Ok(())
     } else {
         Err(EFAULT)
     }
 }
 
-/// Writes two words to user address `to`.
+/// Writes 32 bits to user address `to`, in one access.
+#[inline]
+pub fn write_u32(to: UserPtr, value: u32) -> Result {
+    // Not through `UserSlice`, as in `read_u64`.
+    // SAFETY: It checks the address itself.
+    if unsafe { raw::syslet_put_u32(to.as_mut_ptr(), value) } {
+        Ok(())
+    } else {
+        Err(EFAULT)
+    }
+}
+
+/// Writes two words to user address `to`, each in one access.
 #[inline]
 pub fn write_2_words(to: UserPtr, words: [u64; 2]) -> Result {
-    // SAFETY: As in `write_word`.
+    // Not through `UserSlice`, as in `fetch`.
+    // SAFETY: It checks the address itself.
     if unsafe { raw::syslet_put_2_words(to.as_mut_ptr(), words[0], words[1]) } {
         Ok(())
     } else {

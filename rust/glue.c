@@ -289,15 +289,6 @@ fault:									\
 SYSLET_GET_WORDS(3)
 SYSLET_GET_WORDS(6)
 
-bool syslet_put_word(u64 __user *to, u64 word)
-{
-	scoped_user_write_access(to, fault)
-		unsafe_put_user(word, to, fault);
-	return true;
-fault:
-	return false;
-}
-
 bool syslet_put_2_words(u64 __user *to, u64 first, u64 second)
 {
 	scoped_user_write_access_size(to, 2 * sizeof(*to), fault) {
@@ -307,6 +298,27 @@ bool syslet_put_2_words(u64 __user *to, u64 first, u64 second)
 	return true;
 fault:
 	return false;
+}
+
+/* Words that other threads use, too, in one access; a copy may make several. */
+bool syslet_get_u64(const u64 __user *from, u64 *value)
+{
+	return get_user(*value, from) == 0;
+}
+
+bool syslet_get_u32(const u32 __user *from, u32 *value)
+{
+	return get_user(*value, from) == 0;
+}
+
+bool syslet_put_u64(u64 __user *to, u64 value)
+{
+	return put_user(value, to) == 0;
+}
+
+bool syslet_put_u32(u32 __user *to, u32 value)
+{
+	return put_user(value, to) == 0;
 }
 
 /* Nobody is forked, exits, or changes its identity until the unlock. */

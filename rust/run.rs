@@ -6,7 +6,6 @@ use kernel::bindings;
 use kernel::prelude::*;
 use kernel::task::Task;
 use kernel::uaccess::UserPtr;
-use kernel::uaccess::UserSlice;
 
 use crate::batch::Batch;
 use crate::copy;
@@ -306,10 +305,10 @@ fn store(at: u64, size: usize, result: i64) -> Result {
     let at = copy::user_ptr(at)?;
     if size == size_of::<i64>() {
         // CAST: The bits are what is stored.
-        copy::write_word(at, result as u64)
+        copy::write_u64(at, result as u64)
     } else {
         // CAST: To a caller of 32 bits the lower half is the result.
-        UserSlice::new(at, size).writer().write(&(result as i32))
+        copy::write_u32(at, result as u32)
     }
 }
 
@@ -319,16 +318,14 @@ fn umem_add(abi: Abi, at: u64, addend: u64) -> i64 {
         match abi {
             Abi::X86_64 => {
                 let at = copy::user_ptr(at)?;
-                let value: u64 = UserSlice::new(at, 8).reader().read()?;
-                let sum = value.wrapping_add(addend);
-                UserSlice::new(at, 8).writer().write(&sum)?;
+                let sum = copy::read_u64(at)?.wrapping_add(addend);
+                copy::write_u64(at, sum)?;
                 Ok(sum as i64)
             }
             Abi::I386 => {
                 let at = UserPtr::from_addr(at as u32 as usize);
-                let value: u32 = UserSlice::new(at, 4).reader().read()?;
-                let sum = value.wrapping_add(addend as u32);
-                UserSlice::new(at, 4).writer().write(&sum)?;
+                let sum = copy::read_u32(at)?.wrapping_add(addend as u32);
+                copy::write_u32(at, sum)?;
                 Ok(i64::from(sum as i32))
             }
         }

@@ -34,10 +34,16 @@ pub mod raw {
         pub fn syslet_get_3_words(to: *mut u64, from: *const c_void) -> bool;
         /// Reads six words at a user address; false if that is not possible.
         pub fn syslet_get_6_words(to: *mut u64, from: *const c_void) -> bool;
-        /// Stores a word at a user address; false if that is not possible.
-        pub fn syslet_put_word(to: *mut c_void, word: u64) -> bool;
         /// Stores two words at a user address; false if that is not possible.
         pub fn syslet_put_2_words(to: *mut c_void, first: u64, second: u64) -> bool;
+        /// Reads a word at a user address; false if that is not possible.
+        pub fn syslet_get_u64(from: *const c_void, value: *mut u64) -> bool;
+        /// The same for one of 32 bits.
+        pub fn syslet_get_u32(from: *const c_void, value: *mut u32) -> bool;
+        /// Stores a word at a user address; false if that is not possible.
+        pub fn syslet_put_u64(to: *mut c_void, value: u64) -> bool;
+        /// The same for one of 32 bits.
+        pub fn syslet_put_u32(to: *mut c_void, value: u32) -> bool;
         /// Gives the current task `to` the TID of `from`, and its leadership: 0 or an errno.
         pub fn syslet_swap_identity(
             from: *mut bindings::task_struct,

@@ -150,6 +150,63 @@ TEST_F(race, an_argument)
 	EXPECT_EQ(0, others);
 }
 
+/* Looks at @at again and again for what is neither 0 nor ~0. */
+struct reader {
+	volatile unsigned long *at;
+	volatile bool stop;
+	unsigned long others;
+	pthread_t thread;
+};
+
+static void *reader_main(void *arg)
+{
+	struct reader *reader = arg;
+	unsigned long seen;
+
+	while (!reader->stop) {
+		seen = *reader->at;
+		reader->others += seen && seen != ~0UL;
+	}
+	return NULL;
+}
+
+static unsigned long read_while(struct __test_metadata *_metadata, struct head *head,
+				struct chain *chain, void *at)
+{
+	struct reader reader = { .at = at };
+	unsigned int i;
+
+	ASSERT_EQ(0, pthread_create(&reader.thread, NULL, reader_main, &reader));
+	for (i = 0; i < ROUNDS; i++)
+		ASSERT_EQ(1, dev_exec_uatom(head->fd, &chain->exec));
+	reader.stop = true;
+	ASSERT_EQ(0, pthread_join(reader.thread, NULL));
+	return reader.others;
+}
+
+TEST_F(race, a_result_is_stored_whole)
+{
+	struct chain *chain = &self->chain;
+
+	/* ~0, then 0 again, which are added to what is 0 and ~0. */
+	chain->at[1] = chain->at[0];
+	chain->value[0] = ~0UL;
+	chain->value[1] = 1;
+	chain->ret[0] = 0;
+	chain->atoms[1].ret_ptr = chain->atoms[0].ret_ptr;
+	EXPECT_EQ(0, read_while(_metadata, &self->head, chain, &chain->ret[0]));
+}
+
+TEST_F(race, a_sum_is_stored_whole)
+{
+	struct chain *chain = &self->chain;
+
+	chain->at[1] = chain->at[0];
+	chain->value[0] = ~0UL;
+	chain->value[1] = 1;
+	EXPECT_EQ(0, read_while(_metadata, &self->head, chain, &chain->sum[0]));
+}
+
 TEST_F(race, the_first_uatom)
 {
 	struct chain *chain = &self->chain;
