@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// The suites of `build.rs`. `from` is text of the module: one that is changed there has to be changed
+// here.
+
+const SUITES: &[Suite] = &[HANDOFF, RING];
+
+const HANDOFF: Suite = Suite {
+    name: "handoff",
+    files: &["block", "cachemiss", "flight", "handoff", "notify", "ring"],
+    mistakes: &[
+        Mistake {
+            name: "chooses_in_two_steps",
+            file: "cachemiss",
+            from: "self.seat.cmpxchg(reserved, reserved | CHOSEN, Full).is_ok()",
+            to: "let there = self.seat.load(Acquire) == reserved;
+                 if there {
+                     self.seat.store(reserved | CHOSEN, Release);
+                 }
+                 there",
+        },
+        Mistake {
+            name: "withdraws_whatever_the_seat",
+            file: "cachemiss",
+            from: "worker.seat.cmpxchg(slot, AWAY, Full).is_ok()",
+            to: "worker.seat.store(AWAY, Relaxed); true",
+        },
+        Mistake {
+            name: "calls_as_it_chooses",
+            file: "cachemiss",
+            from: "cmpxchg(reserved, reserved | CHOSEN, Full)",
+            to: "cmpxchg(reserved, reserved | CHOSEN | CALLED, Full)",
+        },
+        Mistake {
+            name: "wakes_before_it_calls",
+            file: "cachemiss",
+            from: "self.seat.store(chosen | CALLED, Release);
+        self.wake();",
+            to: "self.wake();
+        self.seat.store(chosen | CALLED, Release);",
+        },
+        Mistake {
+            name: "announces_sleep_without_a_barrier",
+            file: "cachemiss",
+            from: ".xchg(state, Full);",
+            to: ".store(state, Relaxed);",
+        },
+        Mistake {
+            name: "does_not_look_again_before_it_sleeps",
+            file: "cachemiss",
+            from: "left = unsafe { bindings::schedule_timeout(left) };",
+            to: "set_state(bindings::TASK_INTERRUPTIBLE);
+                 left = unsafe { bindings::schedule_timeout(left) };",
+        },
+        Mistake {
+            name: "does_not_await_the_kick",
+            file: "flight",
+            from: "self.sync_kick();
+        // SAFETY: The worker is done with it.",
+            to: "",
+        },
+        Mistake {
+            name: "does_not_await_the_takeover",
+            file: "flight",
+            from: "unsafe { bindings::wait_for_completion(self.taken.get()) };
+        self.sync_kick();
+        // SAFETY: The worker is done with it.",
+            to: "self.sync_kick();",
+        },
+        Mistake {
+            name: "tells_before_it_hands_on",
+            file: "handoff",
+            from: "pool.hand_on(worker, flight, led);
+    flight.complete_taken();",
+            to: "flight.complete_taken();
+    pool.hand_on(worker, flight, led);",
+        },
+        Mistake {
+            name: "tells_nobody_that_it_did_not_detach",
+            file: "block",
+            from: "if owned.eager {",
+            to: "if false {",
+        },
+        Mistake {
+            name: "leaves_though_reserved",
+            file: "cachemiss",
+            from: "if seat != IDLE
+            || inner.all",
+            to: "if inner.all",
+        },
+        Mistake {
+            name: "marks_the_close_too_late",
+            file: "cachemiss",
+            from: "self.closing.xchg(true, Full);
+        let mut inner = self.inner.lock();
+        retire_idle(&mut inner, |worker| {
+            (alone || !worker.led.load(Relaxed)) && !has_children(worker.task.load(Relaxed))
+        });",
+            to: "retire_idle(&mut self.inner.lock(), |_| true);
+        self.closing.xchg(true, Full);",
+        },
+        Mistake {
+            name: "gives_back_to_a_closed_pool",
+            file: "cachemiss",
+            from: "if self.must_leave(&inner, &worker) {
+                retire(&worker);",
+            to: "if false {",
+        },
+        Mistake {
+            name: "parks_in_a_closed_pool",
+            file: "cachemiss",
+            from: "if self.must_leave(&inner, worker) {
+                return self.leave(inner, worker);
+            }
+            worker.seat.store(IDLE, Relaxed);",
+            to: "worker.seat.store(IDLE, Relaxed);",
+        },
+        Mistake {
+            name: "lands_while_it_is_canceled",
+            file: "cachemiss",
+            from: "pub fn land(&self, worker: &Worker) {
+        let _inner = self.inner.lock();",
+            to: "pub fn land(&self, worker: &Worker) {",
+        },
+    ],
+};
+
+const RING: Suite = Suite {
+    name: "ring",
+    files: &["indices", "notify", "ring"],
+    mistakes: &[
+        Mistake {
+            name: "publishes_without_release",
+            file: "ring",
+            from: ".store(inner.tail, Release);",
+            to: ".store(inner.tail, Relaxed);",
+        },
+        Mistake {
+            name: "reuses_without_acquire",
+            file: "ring",
+            from: "RingHeader, head))
+            .load(Acquire)",
+            to: "RingHeader, head))
+            .load(Relaxed)",
+        },
+        Mistake {
+            name: "has_room_for_one_more",
+            file: "indices",
+            from: "    entries - used(head, tail, entries)",
+            to: "    entries + 1 - used(head, tail, entries)",
+        },
+        Mistake {
+            name: "posts_past_what_is_kept",
+            file: "ring",
+            from: "if inner.kept_len == 0 && self.has_room(&inner) {",
+            to: "if self.has_room(&inner) {",
+        },
+        Mistake {
+            name: "gives_back_the_place_of_what_is_kept",
+            file: "ring",
+            from: "let Place(()) = place;
+            let slots",
+            to: "self.give_back(place);
+            let slots",
+        },
+        Mistake {
+            name: "signals_before_it_posts",
+            file: "ring",
+            from: "let mut inner = self.inner.lock();
+        self.unkeep(&mut inner);
+        if inner.kept_len == 0",
+            to: "if let Some(eventfd) = self.inner.lock().eventfd.take() {
+            eventfd.signal();
+            core::mem::forget(eventfd);
+        }
+        let mut inner = self.inner.lock();
+        self.unkeep(&mut inner);
+        if inner.kept_len == 0",
+        },
+        Mistake {
+            name: "posts_without_waking",
+            file: "ring",
+            from: "drop(inner);
+        self.wait.wake_all();
+    }
+
+    fn has_room(",
+            to: "drop(inner);
+    }
+
+    fn has_room(",
+        },
+        Mistake {
+            name: "looks_before_it_queues",
+            file: "notify",
+            from: "let result = loop {",
+            to: "let result = loop {
+            if let Some(value) = met() {
+                break Ok(value);
+            }
+            let mut met = || None::<T>;",
+        },
+    ],
+};

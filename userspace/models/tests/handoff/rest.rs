@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The rest of the module, as far as the files that are run know it.
+
+#![allow(
+    clippy::missing_safety_doc,
+    clippy::new_without_default,
+    clippy::unnecessary_wraps,
+    clippy::unused_self
+)]
+
+pub use syslet_pure::indices;
+pub use syslet_pure::program;
+pub use syslet_pure::uapi;
+
+pub mod batch {
+    use syslet_pure::uapi;
+
+    pub struct Batch {
+        programs: [uapi::Program; 1],
+    }
+
+    impl Batch {
+        pub fn new() -> Self {
+            Self {
+                programs: [uapi::Program::default()],
+            }
+        }
+
+        pub fn programs(&self) -> &[uapi::Program] {
+            &self.programs
+        }
+
+        pub fn write_outcome(&self, _: usize, _: i64, _: u32, _: u32) -> kernel::error::Result {
+            Ok(())
+        }
+    }
+}
+
+pub mod dispatch {
+    use kernel::bindings::pt_regs;
+
+    /// The frame of the current task.
+    pub struct Frame;
+
+    impl Frame {
+        pub fn save(&self) -> pt_regs {
+            pt_regs::default()
+        }
+
+        pub fn restore(&self, regs: &pt_regs) {
+            regs.read();
+        }
+    }
+}
+
+pub mod head {
+    pub struct Head;
+}
+
+pub mod identity {
+    use kernel::bindings::task_struct;
+
+    pub unsafe fn same_origin(_: *mut task_struct) -> bool {
+        true
+    }
+
+    pub unsafe fn take(from: *mut task_struct, _mask: usize) -> bool {
+        kernel::model::take_user(from);
+        true
+    }
+
+    pub unsafe fn become_cachemiss_thread() {}
+}
+
+pub mod process {
+    pub fn is_single_threaded(_: bool) -> bool {
+        false
+    }
+}
+
+pub mod run {
+    use kernel::model::signals;
+    use kernel::model::Signal;
+
+    pub fn signal_pending() -> bool {
+        signals() != 0
+    }
+
+    pub fn fatal_signal_pending() -> bool {
+        signals() & Signal::Kill as u32 != 0
+    }
+}
+
+pub mod symbols {
+    pub mod raw {
+        pub unsafe fn syslet_task_work_run() {
+            kernel::sched::task_work_run();
+            // A worker that was chosen and not yet called comes by here again and again.
+            loom::thread::yield_now();
+        }
+    }
+}
+
+pub mod trace {
+    pub fn block(_: u64, _: u32, _: bool) {}
+    pub fn handoff(_: u64, _: u64) {}
+}
