@@ -25,6 +25,7 @@ pub fn fails(test: &str, shows: &str, scenario: fn()) {
 }
 
 /// Tests of the module as it is.
+#[allow(unused_macros)]
 macro_rules! real {
     ($($scenario:ident)*) => {$(
         #[test]
@@ -35,6 +36,7 @@ macro_rules! real {
 }
 
 /// Tests of its mistakes, each with the scenario that it shows in, and how.
+#[allow(unused_macros)]
 macro_rules! mistaken {
     ($($mistake:ident: $scenario:ident, $shows:literal;)*) => {$(
         #[test]
