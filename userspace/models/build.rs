@@ -64,6 +64,12 @@ const ADAPTATIONS: &[(&str, &str, &str)] = &[
     pub fn bytes(",
     ),
     (
+        "process",
+        "static REGISTERED: Atomic<i32> = Atomic::new(0);",
+        "kernel::loom::lazy_static! { static ref REGISTERED: Atomic<i32> = Atomic::new(0); }
+        pub fn registered() -> i32 { REGISTERED.load(Relaxed) }",
+    ),
+    (
         "notify",
         "    /// Adds one to its count.",
         "    pub fn model_ctx(&self) -> *const bindings::eventfd_ctx {
@@ -90,7 +96,8 @@ fn adapted(rust: &Path, name: &str) -> String {
     for (_, from, to) in ADAPTATIONS.iter().filter(|(file, ..)| *file == name) {
         text = replace_once(&text, from, to, name);
     }
-    text.replace("#[pin_data]\n", "")
+    text.replace("#[no_mangle]\nextern \"C\" fn", "pub fn")
+        .replace("#[pin_data]\n", "")
         .replace("    #[pin]\n", "")
         // A panic has to come through.
         .replace("extern \"C\" ", "")

@@ -3,7 +3,38 @@
 // The suites of `build.rs`. `from` is text of the module: one that is changed there has to be changed
 // here.
 
-const SUITES: &[Suite] = &[HANDOFF, RING];
+const SUITES: &[Suite] = &[EXIT, HANDOFF, RING];
+
+const EXIT: Suite = Suite {
+    name: "exit",
+    files: &["block", "cachemiss", "flight", "notify", "process", "ring"],
+    mistakes: &[
+        Mistake {
+            name: "only_a_user_disbands",
+            file: "process",
+            from: "} else if live != 0 && live as usize == workers {",
+            to: "} else if live != 0 && live as usize == workers && !is_worker {",
+        },
+        Mistake {
+            name: "takes_leaving_workers_for_users",
+            file: "process",
+            from: "let mut is_worker = process.is_parked(task);",
+            to: "let mut is_worker = false;",
+        },
+        Mistake {
+            name: "leaves_the_status_as_it_is",
+            file: "process",
+            from: "        process.settle_status();\n",
+            to: "",
+        },
+        Mistake {
+            name: "parks_in_a_disbanded_pool",
+            file: "cachemiss",
+            from: "inner.dying || (",
+            to: "(",
+        },
+    ],
+};
 
 const HANDOFF: Suite = Suite {
     name: "handoff",

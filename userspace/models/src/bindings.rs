@@ -51,12 +51,14 @@ pub struct vm_area_struct {
 
 /// Registers that are put somewhere: loom sees who writes and who reads them.
 pub struct pt_regs {
+    pub ip: usize,
     there: UnsafeCell<()>,
 }
 
 impl Default for pt_regs {
     fn default() -> Self {
         Self {
+            ip: 0,
             there: UnsafeCell::new(()),
         }
     }
@@ -114,7 +116,40 @@ pub struct sched_entity {
     pub sched_delayed: u8,
 }
 
-pub struct signal_struct(());
+pub struct atomic_t {
+    pub counter: c_int,
+}
+
+pub const SIGNAL_GROUP_EXIT: u32 = 4;
+pub const MAX_ERRNO: u32 = 4095;
+pub const FOLL_FORCE: u32 = 8;
+pub const FOLL_WRITE: u32 = 1;
+
+/// A process. What `siglock` protects is told to loom by that lock.
+pub struct signal_struct {
+    pub live: atomic_t,
+    pub flags: u32,
+    pub group_exit_code: c_int,
+    pub(crate) quick_threads: Mutex<c_int>,
+}
+
+pub unsafe fn vm_mmap(_: *mut file, _: usize, _: usize, _: usize, _: usize, _: usize) -> usize {
+    crate::model::PARKING_PAGE
+}
+
+pub unsafe fn vm_munmap(_: usize, _: usize) -> c_int {
+    0
+}
+
+pub unsafe fn access_process_vm(
+    _: *mut task_struct,
+    _: usize,
+    _: *mut core::ffi::c_void,
+    len: c_int,
+    _: u32,
+) -> c_int {
+    len
+}
 
 pub struct task_struct {
     pub __state: u32,
@@ -125,6 +160,11 @@ pub struct task_struct {
     pub children: list_head,
     pub preempt_notifiers: hlist_head,
     pub group_leader: *mut task_struct,
+    pub signal: *mut signal_struct,
+    pub mm: *mut crate::mm::Mm,
+    pub exit_code: c_int,
+    /// The user's registers.
+    pub regs: pt_regs,
     pub(crate) model: crate::sched::Sched,
 }
 

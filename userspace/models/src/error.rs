@@ -12,6 +12,8 @@ pub type Result<T = (), E = Error> = core::result::Result<T, E>;
 pub const EAGAIN: Error = Error(-11);
 pub const ENOMEM: Error = Error(-12);
 pub const EBADF: Error = Error(-9);
+pub const ESRCH: Error = Error(-3);
+pub const EFAULT: Error = Error(-14);
 pub const EINVAL: Error = Error(-22);
 
 impl From<Infallible> for Error {
@@ -23,6 +25,12 @@ impl From<Infallible> for Error {
 impl From<core::num::TryFromIntError> for Error {
     fn from(_: core::num::TryFromIntError) -> Self {
         EINVAL
+    }
+}
+
+impl Error {
+    pub fn from_errno(errno: i32) -> Self {
+        Self(errno)
     }
 }
 

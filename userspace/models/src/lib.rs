@@ -34,6 +34,7 @@ pub mod sched;
 pub mod sync;
 
 pub use core::ffi;
+pub use loom;
 
 pub mod task {
     use crate::bindings::task_struct;
@@ -73,6 +74,18 @@ pub mod page {
 }
 
 pub mod mm {
+    /// An address space, told by its address.
+    pub struct Mm(#[allow(dead_code)] u8);
+
+    impl Mm {
+        pub fn any() -> Self {
+            Self(0)
+        }
+        pub fn as_raw(&self) -> *mut Self {
+            core::ptr::from_ref(self).cast_mut()
+        }
+    }
+
     pub mod virt {
         pub mod flags {
             pub const SHARED: usize = 8;

@@ -6,10 +6,13 @@ use core::ptr;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use loom::sync::Mutex;
+
 use crate::atomic::Acquire;
 use crate::atomic::Relaxed;
 use crate::bindings as b;
 use crate::bindings::task_struct;
+use crate::mm::Mm;
 use crate::sched;
 use crate::sched::Sched;
 use crate::sched::TaskPtr;
@@ -66,6 +69,10 @@ impl Task {
                 first: ptr::null_mut(),
             },
             group_leader: ptr::null_mut(),
+            signal: ptr::null_mut(),
+            mm: ptr::null_mut(),
+            exit_code: 0,
+            regs: b::pt_regs::default(),
             model: Sched::new(has_user),
         });
         task.children.next = &raw mut task.children;
@@ -81,6 +88,11 @@ impl Task {
     /// Makes it the current task of this thread.
     pub fn enter(&self) {
         sched::set_current(self.as_ptr());
+    }
+
+    /// Its user context is at `ip`.
+    pub fn set_ip(&mut self, ip: usize) {
+        self.0.regs.ip = ip;
     }
 
     /// Whether it has the user context.
@@ -106,6 +118,68 @@ impl Task {
         if let Some(interrupt) = self.0.model.interrupts.take() {
             interrupt.join().expect("an interrupt");
         }
+    }
+}
+
+/// Where the parking page is.
+pub const PARKING_PAGE: usize = 0x10000;
+
+/// A process, which is told of the tasks that it begins with.
+pub struct Process(Box<b::signal_struct>, Box<Mm>);
+
+// SAFETY: What threads share of a process is loom's, or changes under its lock.
+unsafe impl Send for Process {}
+// SAFETY: As above.
+unsafe impl Sync for Process {}
+
+impl Process {
+    pub fn new(tasks: &mut [Task]) -> Self {
+        let count = i32::try_from(tasks.len()).expect("few");
+        let mut process = Self(
+            Box::new(b::signal_struct {
+                live: b::atomic_t { counter: count },
+                flags: 0,
+                group_exit_code: 0,
+                quick_threads: Mutex::new(count),
+            }),
+            Box::new(Mm::any()),
+        );
+        for task in tasks {
+            task.0.signal = &raw mut *process.0;
+            task.0.mm = process.1.as_raw();
+        }
+        process
+    }
+
+    pub fn mm(&self) -> &Mm {
+        &self.1
+    }
+
+    pub fn exit_code(&self) -> i32 {
+        self.0.group_exit_code
+    }
+}
+
+/// `do_exit()` of the current task, as far as its probe; `probe` is the module's.
+pub fn exit(code: i32, probe: fn(*mut task_struct)) {
+    let task = sched::current();
+    unsafe {
+        let signal = (*task).signal;
+        {
+            let mut quick_threads = (*signal).quick_threads.lock().expect("no panic");
+            *quick_threads -= 1;
+            if *quick_threads == 0 && (*signal).flags & b::SIGNAL_GROUP_EXIT == 0 {
+                (*signal).flags |= b::SIGNAL_GROUP_EXIT;
+                (*signal).group_exit_code = code;
+            }
+        }
+        (*task).flags |= b::PF_EXITING;
+        // Each is where others may run.
+        crate::atomic::full_barrier();
+        (*signal).live.counter -= 1;
+        (*task).exit_code = code;
+        crate::atomic::full_barrier();
+        probe(task);
     }
 }
 

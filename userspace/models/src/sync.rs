@@ -130,3 +130,48 @@ pub mod rcu {
         Guard(())
     }
 }
+
+/// One for each run of a model.
+pub struct Global<T>(SpinLock<T>);
+
+impl<T> Global<T> {
+    pub fn new(value: T) -> Self {
+        Self(SpinLock::new(value))
+    }
+
+    pub unsafe fn init(&self) {}
+
+    pub fn lock(&self) -> Guard<'_, T, lock::spinlock::SpinLockBackend> {
+        self.0.lock()
+    }
+}
+
+#[macro_export]
+macro_rules! global_lock {
+    (unsafe(uninit) static $name:ident: SpinLock<$type:ty> = $value:expr;) => {
+        $crate::loom::lazy_static! {
+            static ref $name: $crate::sync::Global<$type> = $crate::sync::Global::new($value);
+        }
+    };
+}
+
+pub use global_lock;
+
+pub mod aref {
+    /// What it refers to stays anyway.
+    pub struct ARef<T>(*const T);
+
+    impl<T> From<&T> for ARef<T> {
+        fn from(value: &T) -> Self {
+            Self(value)
+        }
+    }
+
+    impl<T> core::ops::Deref for ARef<T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            unsafe { &*self.0 }
+        }
+    }
+}

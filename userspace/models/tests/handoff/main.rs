@@ -8,6 +8,7 @@
 #[macro_use]
 #[path = "../common/mod.rs"]
 mod common;
+#[allow(dead_code)]
 mod rest;
 
 include!(concat!(env!("OUT_DIR"), "/handoff.rs"));

@@ -94,6 +94,13 @@ pub mod run {
 
 pub mod symbols {
     pub mod raw {
+        pub unsafe fn syslet_task_pt_regs(
+            task: *mut kernel::bindings::task_struct,
+        ) -> *mut kernel::bindings::pt_regs {
+            // SAFETY: The task outlives the model.
+            unsafe { &raw mut (*task).regs }
+        }
+
         pub unsafe fn syslet_task_work_run() {
             kernel::sched::task_work_run();
             // A worker that was chosen and not yet called comes by here again and again.

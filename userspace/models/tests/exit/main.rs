@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Exit against exit: of the last user context and of workers, all on their own.
+
+// Each variant has its own copy of the module and of the scenarios.
+#![allow(missing_docs, clippy::duplicate_mod, clippy::missing_panics_doc)]
+
+#[macro_use]
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../handoff/rest.rs"]
+#[allow(dead_code)]
+mod handoff_rest;
+
+/// What the files that are run know of the rest of the module.
+mod rest {
+    pub use super::handoff_rest::*;
+
+    /// No task of these scenarios is in a program.
+    pub mod exec {
+        pub unsafe fn bury<T>(_: &T) {}
+        pub unsafe fn bury_suspended<T>(_: &T) {}
+    }
+
+    pub mod arch {
+        pub const PARKING: [u8; 4] = [0; 4];
+    }
+}
+
+include!(concat!(env!("OUT_DIR"), "/exit.rs"));
+
+real! {
+    user_and_worker_exit
+    worker_ends_last
+    user_exits_as_a_worker_parks
+}
+
+// A worker's probe can come between the user's leaving `live` and its probe: then the process ends
+// with the worker's status.
+#[test]
+#[ignore = "fails: a race that is known, and not closed yet"]
+fn user_and_worker_exit_with_status() {
+    real::scenarios::user_and_worker_exit_with_status();
+}
+
+mistaken! {
+    only_a_user_disbands: worker_ends_last, "deadlock";
+    takes_leaving_workers_for_users: worker_ends_last, "status";
+    leaves_the_status_as_it_is: worker_ends_last, "status";
+    parks_in_a_disbanded_pool: user_exits_as_a_worker_parks, "deadlock";
+}
