@@ -44,7 +44,7 @@
  * The lock is taken before tasklist_lock, and by no interrupt.
  */
 struct syslet_slot {
-	raw_spinlock_t lock;
+	spinlock_t lock;
 	struct hlist_head sections;
 } ____cacheline_aligned_in_smp;
 
@@ -52,7 +52,7 @@ struct syslet_slot {
 
 static struct syslet_slot syslet_slots[1 << SLOT_BITS] = {
 	[0 ... (1 << SLOT_BITS) - 1] = {
-		.lock = __RAW_SPIN_LOCK_UNLOCKED(syslet_slots.lock),
+		.lock = __SPIN_LOCK_UNLOCKED(syslet_slots.lock),
 	},
 };
 
@@ -67,18 +67,18 @@ void syslet_section_enter(struct syslet_section *section)
 	struct syslet_slot *slot = slot_of(current->signal);
 
 	section->signal = current->signal;
-	raw_spin_lock(&slot->lock);
+	spin_lock(&slot->lock);
 	hlist_add_head(&section->link, &slot->sections);
-	raw_spin_unlock(&slot->lock);
+	spin_unlock(&slot->lock);
 }
 
 void syslet_section_leave(struct syslet_section *section)
 {
 	struct syslet_slot *slot = slot_of(section->signal);
 
-	raw_spin_lock(&slot->lock);
+	spin_lock(&slot->lock);
 	hlist_del(&section->link);
-	raw_spin_unlock(&slot->lock);
+	spin_unlock(&slot->lock);
 }
 
 /**
@@ -96,10 +96,10 @@ bool syslet_leader_begin(void)
 	struct syslet_section *section;
 
 	syslet_threadgroup_begin();
-	raw_spin_lock(&slot->lock);
+	spin_lock(&slot->lock);
 	hlist_for_each_entry(section, &slot->sections, link) {
 		if (section->signal == signal) {
-			raw_spin_unlock(&slot->lock);
+			spin_unlock(&slot->lock);
 			syslet_threadgroup_end();
 			return false;
 		}
@@ -109,7 +109,7 @@ bool syslet_leader_begin(void)
 
 void syslet_leader_end(void)
 {
-	raw_spin_unlock(&slot_of(current->signal)->lock);
+	spin_unlock(&slot_of(current->signal)->lock);
 	syslet_threadgroup_end();
 }
 
