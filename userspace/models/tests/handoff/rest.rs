@@ -39,6 +39,7 @@ pub mod batch {
 
 pub mod dispatch {
     use kernel::bindings::pt_regs;
+    use kernel::bindings::task_struct;
 
     /// The frame of the current task.
     pub struct Frame;
@@ -50,6 +51,11 @@ pub mod dispatch {
 
         pub fn restore(&self, regs: &pt_regs) {
             regs.read();
+        }
+
+        pub unsafe fn of(_: *mut task_struct, saved: &pt_regs) -> pt_regs {
+            saved.read();
+            pt_regs::default()
         }
     }
 }
