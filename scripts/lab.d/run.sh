@@ -71,6 +71,8 @@ guest_options() {
 	release=$(<"$LAB/kernel/release")
 	vmlinuz=$LAB/vmlinuz
 	if [[ -n $debug ]]; then
+		# With five levels of page tables KASAN takes its own shadow for wild in the emulator.
+		cpu=$cpu,-la57
 		release=$DEBUG_KERNEL/arch/x86/boot/bzImage vmlinuz=$DEBUG_KERNEL/arch/x86/boot/bzImage
 	fi
 	# A loaded machine is not a stuck guest.
