@@ -302,8 +302,8 @@ mod tests {
             });
             report(Clock::Instructions, rows.collect())
         };
-        assert!(with(1600).write_gates(&mut Vec::new()).unwrap());
-        assert!(!with(1601).write_gates(&mut Vec::new()).unwrap());
+        assert!(with(1300).write_gates(&mut Vec::new()).unwrap());
+        assert!(!with(1301).write_gates(&mut Vec::new()).unwrap());
     }
 
     #[test]
