@@ -74,7 +74,7 @@ impl Memory for Words {
 /// # Invariants
 ///
 /// Once read, each program's `atoms` and `nr_atoms` denote a range of the batch's own `atoms`,
-/// which has passed [`program::check_atoms`] for `abi`; or, if `is_chain`, there is one program,
+/// which has passed [`program::check_atoms`] for `abi`, and [`program::mark_free`] behind it; or, if `is_chain`, there is one program,
 /// and as many atoms and links as it has are what [`uatom::translate`] made for `abi`.
 pub struct Batch {
     abi: Abi,
@@ -122,7 +122,7 @@ impl Batch {
             copy::read_array(&mut self.atoms, entry.atoms, len)?;
             program::check_atoms(abi, &self.atoms[start..])?;
             program::mark_free(abi, &mut self.atoms[start..]);
-            // INVARIANT: These atoms have just been checked.
+            // INVARIANT: These atoms have just been checked and marked.
             // CAST: `usize` to `u64` does not lose anything.
             entry.atoms = start as u64;
         }

@@ -63,7 +63,8 @@ impl<T: Extensible + FromBytes + AsBytes> Argument<T> {
 
         // Nearly every caller has just this size: one copy then does.
         let mut value = T::default();
-        // SAFETY: The struct is as long as that, has words in it, and any bytes make a valid one.
+        const { assert!(align_of::<T>() == align_of::<u64>()) };
+        // SAFETY: The struct is as long as that, aligned for words, and any bytes make a valid one.
         let read = unsafe { fetch((&raw mut value).cast(), at, whole) };
         if read.is_ok() && size_field(&value) == whole as u32 {
             return Ok(Self {
@@ -153,11 +154,13 @@ unsafe fn fetch(to: *mut c_void, from: UserPtr, bytes: usize) -> Result {
             _ => bindings::_copy_from_user(to, from, bytes) == 0,
         }
     };
-    if read {
-        Ok(())
-    } else {
-        Err(EFAULT)
-    }
+    done(read)
+}
+
+/// What a copy, which says whether it was possible, means.
+#[inline]
+fn done(possible: bool) -> Result {
+    possible.then_some(()).ok_or(EFAULT)
 }
 
 /// Appends `count` values at user address `from` to `to`.
@@ -165,7 +168,8 @@ pub fn read_array<T: FromBytes>(to: &mut KVVec<T>, from: u64, count: usize) -> R
     let bytes = count.checked_mul(size_of::<T>()).ok_or(EFAULT)?;
     to.reserve(count, GFP_KERNEL_ACCOUNT)?;
     let spare = to.spare_capacity_mut().as_mut_ptr();
-    // SAFETY: `reserve` made room for `count` values, which are `bytes` long.
+    const { assert!(align_of::<T>() == align_of::<u64>()) };
+    // SAFETY: `reserve` made room for `count` values, which are `bytes` long and aligned for words.
     unsafe { fetch(spare.cast(), user_ptr(from)?, bytes)? };
     // SAFETY: `count` values beyond the length are within the capacity and were just written;
     // any bytes make a valid `T`.
@@ -184,11 +188,7 @@ pub fn write_constant(to: u64, bytes: &'static [u8]) -> Result {
             bytes.len(),
         )
     };
-    if left == 0 {
-        Ok(())
-    } else {
-        Err(EFAULT)
-    }
+    done(left == 0)
 }
 
 /// Reads 64 bits at user address `from`, in one access.
@@ -198,11 +198,7 @@ pub fn read_u64(from: UserPtr) -> Result<u64> {
     // Not through `UserSlice`: what copies may read some of what another thread writes, 32 bits
     // byte by byte; and it costs more.
     // SAFETY: It checks the address itself.
-    if unsafe { raw::syslet_get_u64(from.as_const_ptr(), &mut value) } {
-        Ok(value)
-    } else {
-        Err(EFAULT)
-    }
+    done(unsafe { raw::syslet_get_u64(from.as_const_ptr(), &mut value) }).map(|()| value)
 }
 
 /// Reads 32 bits at user address `from`, in one access.
@@ -211,11 +207,7 @@ pub fn read_u32(from: UserPtr) -> Result<u32> {
     let mut value = 0;
     // Not through `UserSlice`, as in `read_u64`.
     // SAFETY: It checks the address itself.
-    if unsafe { raw::syslet_get_u32(from.as_const_ptr(), &mut value) } {
-        Ok(value)
-    } else {
-        Err(EFAULT)
-    }
+    done(unsafe { raw::syslet_get_u32(from.as_const_ptr(), &mut value) }).map(|()| value)
 }
 
 /// Writes 64 bits to user address `to`, in one access.
@@ -223,11 +215,7 @@ pub fn read_u32(from: UserPtr) -> Result<u32> {
 pub fn write_u64(to: UserPtr, value: u64) -> Result {
     // Not through `UserSlice`, as in `read_u64`.
     // SAFETY: It checks the address itself.
-    if unsafe { raw::syslet_put_u64(to.as_mut_ptr(), value) } {
-        Ok(())
-    } else {
-        Err(EFAULT)
-    }
+    done(unsafe { raw::syslet_put_u64(to.as_mut_ptr(), value) })
 }
 
 /// Writes 32 bits to user address `to`, in one access.
@@ -235,11 +223,7 @@ pub fn write_u64(to: UserPtr, value: u64) -> Result {
 pub fn write_u32(to: UserPtr, value: u32) -> Result {
     // Not through `UserSlice`, as in `read_u64`.
     // SAFETY: It checks the address itself.
-    if unsafe { raw::syslet_put_u32(to.as_mut_ptr(), value) } {
-        Ok(())
-    } else {
-        Err(EFAULT)
-    }
+    done(unsafe { raw::syslet_put_u32(to.as_mut_ptr(), value) })
 }
 
 /// Writes two words to user address `to`, each in one access.
@@ -247,11 +231,7 @@ pub fn write_u32(to: UserPtr, value: u32) -> Result {
 pub fn write_2_words(to: UserPtr, words: [u64; 2]) -> Result {
     // Not through `UserSlice`, as in `fetch`.
     // SAFETY: It checks the address itself.
-    if unsafe { raw::syslet_put_2_words(to.as_mut_ptr(), words[0], words[1]) } {
-        Ok(())
-    } else {
-        Err(EFAULT)
-    }
+    done(unsafe { raw::syslet_put_2_words(to.as_mut_ptr(), words[0], words[1]) })
 }
 
 /// A user pointer that travelled as a `__u64`.

@@ -285,7 +285,7 @@ impl Session<'_> {
                     self.frame.put_back(&(*owned).user);
                     (*owned).mask
                 };
-                if self.frame.thread_flags() & run::SIGNALS == 0 {
+                if !run::has_signal(self.frame.thread_flags()) {
                     identity::end_temporary_mask(mask);
                 }
                 self.head.keep_flight(flight);
@@ -389,7 +389,7 @@ impl Session<'_> {
             if let Err(error) = told {
                 return Ok(Err(error));
             }
-            if ended.halt || self.frame.thread_flags() & run::SIGNALS != 0 {
+            if ended.halt || run::has_signal(self.frame.thread_flags()) {
                 return Ok(self.handled(index + 1, Ok(0)));
             }
         }

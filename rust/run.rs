@@ -358,13 +358,16 @@ fn thread_flags() -> usize {
     unsafe { (&raw const (*Task::current_raw()).thread_info.flags).read_volatile() }
 }
 
-/// The flags of a task that has any signal to see to.
-pub const SIGNALS: usize = 1 << bindings::TIF_SIGPENDING | 1 << bindings::TIF_NOTIFY_SIGNAL;
+/// Whether a task with these flags has any signal to see to.
+#[inline]
+pub fn has_signal(flags: usize) -> bool {
+    flags & (1 << bindings::TIF_SIGPENDING | 1 << bindings::TIF_NOTIFY_SIGNAL) != 0
+}
 
 /// Whether the current task has any signal to see to.
 #[inline]
 pub fn signal_pending() -> bool {
-    thread_flags() & SIGNALS != 0
+    has_signal(thread_flags())
 }
 
 /// Whether the current task is about to die of a signal.
