@@ -246,6 +246,20 @@ proptest! {
     }
 
     #[test]
+    fn an_atom_is_free_if_no_arguments_of_its_call_are_refused(
+        (abi, mut atoms) in valid_program(),
+    ) {
+        let before = atoms.clone();
+        program::mark_free(abi, &mut atoms);
+        for (marked, atom) in atoms.iter().zip(&before) {
+            let free = atom.nr != uapi::NR_UMEM_ADD && policy::rule(abi, atom.nr).is_none();
+            prop_assert_eq!(marked.reserved == program::FREE, free, "{}", atom.nr);
+            // And that is all that changes.
+            prop_assert_eq!(Atom { reserved: 0, ..*marked }, *atom);
+        }
+    }
+
+    #[test]
     fn a_changed_program_is_judged_by_the_header(
         (abi, mut atoms) in valid_program(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), change()), 1..4),
