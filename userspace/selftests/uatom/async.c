@@ -15,25 +15,16 @@ FIXTURE(blocking) {
 FIXTURE_SETUP(blocking)
 {
 	struct syslet_uatom *atoms = self->chain.atoms;
-	unsigned int i;
 
 	ASSERT_EQ(0, head_open(&self->head, 64));
 	ASSERT_EQ(0, pipe2(self->go, O_CLOEXEC));
 	ASSERT_EQ(0, pipe2(self->done, O_CLOEXEC));
 	chain_init(&self->chain, 3);
 	self->byte = POISON_BYTE;
-	self->read_args[0] = self->go[0];
-	self->read_args[1] = (unsigned long)&self->byte;
-	self->read_args[2] = 1;
-	self->write_args[0] = self->done[1];
-	self->write_args[1] = (unsigned long)"d";
-	self->write_args[2] = 1;
-	atoms[0].nr = __NR_read;
-	atoms[2].nr = __NR_write;
-	for (i = 0; i < 3; i++) {
-		atoms[0].arg_ptr[i] = &self->read_args[i];
-		atoms[2].arg_ptr[i] = &self->write_args[i];
-	}
+	uatom_calls(&atoms[0], __NR_read, self->read_args, self->go[0],
+		    (unsigned long)&self->byte, 1);
+	uatom_calls(&atoms[2], __NR_write, self->write_args, self->done[1],
+		    (unsigned long)"d", 1);
 	atoms[1].arg_ptr[1] = (void *)&self->chain.ret[0];
 	self->chain.exec.user_data = 0x123456789abcdefULL;
 }

@@ -15,7 +15,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include "../async/async_test.h"
-#include "../random.h"
 #include "uatom_test.h"
 
 #define ARENA_AT	0x10000000UL

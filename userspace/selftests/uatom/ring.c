@@ -20,9 +20,6 @@ FIXTURE_SETUP(full)
 	NEED_ASYNC();
 	ASSERT_EQ(0, head_open(&self->head, ENTRIES));
 	ASSERT_EQ(0, pipe2(self->go, O_CLOEXEC));
-	self->args[0] = self->go[0];
-	self->args[1] = (unsigned long)&self->byte;
-	self->args[2] = 1;
 }
 
 FIXTURE_TEARDOWN(full)
@@ -33,12 +30,10 @@ FIXTURE_TEARDOWN(full)
 static long submit_next(FIXTURE_DATA(full) *self, unsigned long flags)
 {
 	struct chain *chain = &self->chains[self->nr++];
-	unsigned int i;
 
 	chain_init(chain, 2);
-	chain->atoms[0].nr = __NR_read;
-	for (i = 0; i < 3; i++)
-		chain->atoms[0].arg_ptr[i] = &self->args[i];
+	uatom_calls(&chain->atoms[0], __NR_read, self->args, self->go[0],
+		    (unsigned long)&self->byte, 1);
 	chain->atoms[1].flags = flags;
 	chain->exec.user_data = self->nr;
 	return dev_exec_uatom(self->head.fd, &chain->exec);

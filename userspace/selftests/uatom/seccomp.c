@@ -187,14 +187,10 @@ FIXTURE_SETUP(blocked)
 	ASSERT_EQ(0, pipe2(self->go, O_CLOEXEC));
 	chain_init(&self->chain, 3);
 	self->magic = MAGIC;
-	self->read_args[0] = self->go[0];
-	self->read_args[1] = (unsigned long)&self->byte;
-	self->read_args[2] = 1;
-	atoms[0].nr = __NR_read;
-	for (i = 0; i < 3; i++) {
-		atoms[0].arg_ptr[i] = &self->read_args[i];
+	uatom_calls(&atoms[0], __NR_read, self->read_args, self->go[0],
+		    (unsigned long)&self->byte, 1);
+	for (i = 0; i < 3; i++)
 		atoms[i].flags = variant->of_uatoms[i];
-	}
 	atoms[1].nr = __NR_getppid;
 	atoms[1].arg_ptr[0] = &self->magic;
 	atoms[1].arg_ptr[1] = NULL;

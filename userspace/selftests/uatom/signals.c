@@ -15,21 +15,11 @@ FIXTURE(signals) {
 
 FIXTURE_SETUP(signals)
 {
-	struct syslet_uatom *atoms = self->chain.atoms;
-	unsigned int i;
-
 	ASSERT_EQ(0, head_open(&self->head, 64));
 	ASSERT_EQ(0, pipe2(self->pipes, O_CLOEXEC));
 	chain_init(&self->chain, 3);
-	self->read_args[0] = self->pipes[0];
-	self->read_args[1] = (unsigned long)&self->byte;
-	self->read_args[2] = 1;
-	self->tgkill_args[0] = getpid();
-	self->tgkill_args[1] = my_tid();
-	self->tgkill_args[2] = SIGUSR1;
-	atoms[0].nr = __NR_read;
-	for (i = 0; i < 3; i++)
-		atoms[0].arg_ptr[i] = &self->read_args[i];
+	uatom_calls(&self->chain.atoms[0], __NR_read, self->read_args, self->pipes[0],
+		    (unsigned long)&self->byte, 1);
 	self->chain.exec.flags = SYSLET_SYNC;
 }
 
@@ -43,11 +33,8 @@ FIXTURE_TEARDOWN(signals)
 static void signal_first(FIXTURE_DATA(signals) *self)
 {
 	struct syslet_uatom *atoms = self->chain.atoms;
-	unsigned int i;
 
-	atoms[1].nr = __NR_tgkill;
-	for (i = 0; i < 3; i++)
-		atoms[1].arg_ptr[i] = &self->tgkill_args[i];
+	uatom_calls(&atoms[1], __NR_tgkill, self->tgkill_args, getpid(), my_tid(), SIGUSR1);
 	atoms[1].next = &atoms[0];
 	atoms[0].next = &atoms[2];
 	self->chain.exec.uatom = PTR(&atoms[1]);

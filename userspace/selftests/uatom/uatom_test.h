@@ -68,6 +68,20 @@ static inline void chain_init(struct chain *chain, unsigned int nr)
 	chain->exec = UATOM_EXEC(chain->atoms);
 }
 
+/* Has @uatom make call @nr with three arguments, which are put in @args. */
+static inline void uatom_calls(struct syslet_uatom *uatom, unsigned long nr, unsigned long *args,
+			       unsigned long a, unsigned long b, unsigned long c)
+{
+	unsigned int i;
+
+	args[0] = a;
+	args[1] = b;
+	args[2] = c;
+	uatom->nr = nr;
+	for (i = 0; i < 3; i++)
+		uatom->arg_ptr[i] = &args[i];
+}
+
 static inline long dev_exec_uatom(int fd, struct syslet_uatom_exec *exec)
 {
 	return dev_ioctl(fd, SYSLET_IOC_EXEC_UATOM, exec);
