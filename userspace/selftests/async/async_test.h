@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include "../random.h"
 #include "../syslet_test.h"
 
 /* Longer than anything takes that comes at all, on a slow machine. */
@@ -54,8 +55,7 @@
 /* What variable @name says: 1 where it says nothing. */
 static inline unsigned int factor(const char *name)
 {
-	const char *text = getenv(name);
-	long value = text ? strtol(text, NULL, 10) : 1;
+	__u64 value = number_from_env(name, 1);
 
 	return value < 1 ? 1 : value > 10000 ? 10000 : value;
 }

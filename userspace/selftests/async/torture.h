@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/uio.h>
-#include "../random.h"
 #include "async_test.h"
 
 #define WORKERS		3	/* processes at a time */
