@@ -15,7 +15,6 @@ use crate::bindings::task_struct;
 use crate::mm::Mm;
 use crate::sched;
 use crate::sched::Sched;
-use crate::sched::TaskPtr;
 
 /// Runs `run` in every order, but for those with more than `preemptions` switches from a thread that
 /// could have gone on.
@@ -189,7 +188,7 @@ pub(crate) fn send(task: *mut task_struct, signal: Signal) {
 
 /// The current task has seen to it.
 pub fn clear(signal: Signal) {
-    let signals = unsafe { &(*sched::current()).model.signals };
+    let signals = &sched::model_of(sched::current()).signals;
     let old = signals.load(Relaxed);
     if old & signal as u32 != 0 {
         signals.store(old & !(signal as u32), Relaxed);
@@ -198,7 +197,7 @@ pub fn clear(signal: Signal) {
 
 /// What is pending for the current task.
 pub fn signals() -> u32 {
-    unsafe { (*sched::current()).model.signals.load(Acquire) }
+    sched::model_of(sched::current()).signals.load(Acquire)
 }
 
 /// Sleeps until `met`, as a system call does.
@@ -217,9 +216,8 @@ pub fn sleep_until(mut met: impl FnMut() -> bool) {
 ///
 /// Fails if the registers of `from` are not in memory yet.
 pub fn take_user(from: *mut task_struct) {
-    let me = TaskPtr(sched::current());
-    let from = unsafe { &(*from).model };
-    let to = unsafe { &(*me.0).model };
+    let from = sched::model_of(from);
+    let to = sched::model_of(sched::current());
     from.saved.with(|_| ());
     let had = from
         .has_user

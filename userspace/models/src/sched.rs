@@ -102,9 +102,21 @@ pub(crate) fn set_current(task: *mut b::task_struct) {
     CURRENT.with(|current| current.set(task));
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// What the model has of a task, all of which outlive its run.
+pub(crate) fn model_of<'a>(task: *mut b::task_struct) -> &'a Sched {
+    // SAFETY: By the above; what threads share of it is loom's.
+    unsafe { &(*task).model }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    condvar
+        .wait(guard)
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
@@ -119,7 +131,7 @@ pub fn set_current_state(state: u32) {
 
 pub unsafe fn schedule() {
     let task = current();
-    let model = unsafe { &(*task).model };
+    let model = model_of(task);
     let mut run = lock(&model.run);
     let state = state_of(task);
     let interruptible = state.load(Relaxed) == b::TASK_INTERRUPTIBLE;
@@ -152,10 +164,7 @@ pub unsafe fn schedule() {
         assert!(model.interrupts.replace(Some(interrupt)).is_none());
     }
     while run.asleep {
-        run = model
-            .woken
-            .wait(run)
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        run = wait(&model.woken, run);
     }
     unsafe { (*task).on_rq = 1 };
 }
@@ -175,17 +184,14 @@ fn interrupt(IrqWork(work): IrqWork) {
 /// Raises the interrupt, which comes when the task was switched out. Hooks only call it.
 pub unsafe fn irq_work_queue(work: *mut b::irq_work) {
     *lock(unsafe { &(*work).busy }) = true;
-    unsafe { (*current()).model.raised.set(work) };
+    model_of(current()).raised.set(work);
 }
 
 pub unsafe fn irq_work_sync(work: *mut b::irq_work) {
     let work = unsafe { &*work };
     let mut busy = lock(&work.busy);
     while *busy {
-        busy = work
-            .idle
-            .wait(busy)
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        busy = wait(&work.idle, busy);
     }
 }
 
@@ -195,7 +201,7 @@ pub unsafe fn wake_up_process(task: *mut b::task_struct) {
 
 /// Wakes a task that is in one of these states.
 pub(crate) fn wake_if(task: *mut b::task_struct, states: u32) {
-    let model = unsafe { &(*task).model };
+    let model = model_of(task);
     full_barrier();
     let mut run = lock(&model.run);
     let state = state_of(task);
@@ -212,7 +218,7 @@ pub(crate) fn wake_if(task: *mut b::task_struct, states: u32) {
 /// The time does not pass by itself: see [`crate::model::expire`].
 pub unsafe fn schedule_timeout(left: isize) -> isize {
     unsafe { schedule() };
-    let expired = core::mem::take(&mut lock(unsafe { &(*current()).model.run }).expired);
+    let expired = core::mem::take(&mut lock(&model_of(current()).run).expired);
     if expired {
         0
     } else {
@@ -229,7 +235,7 @@ pub unsafe fn schedule_hrtimeout_range(
 }
 
 pub(crate) fn expire(task: *mut b::task_struct) {
-    lock(unsafe { &(*task).model.run }).expired = true;
+    lock(&model_of(task).run).expired = true;
     wake_if(task, b::TASK_NORMAL);
 }
 
@@ -289,7 +295,7 @@ pub unsafe fn prepare_to_wait_event(
     let me = TaskPtr(current());
     let mut waiting = lock(unsafe { &(*queue).waiting });
     waiting.retain(|&task| task != me);
-    if unsafe { (*me.0).model.signals.load(Acquire) } != 0 {
+    if model_of(me.0).signals.load(Acquire) != 0 {
         return -512;
     }
     waiting.push(me);
@@ -324,10 +330,7 @@ pub unsafe fn eventfd_signal_mask(ctx: *mut b::eventfd_ctx, _mask: u32) {
 pub(crate) fn eventfd_read(ctx: &b::eventfd_ctx) -> u64 {
     let mut count = lock(&ctx.count);
     while *count == 0 {
-        count = ctx
-            .more
-            .wait(count)
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        count = wait(&ctx.more, count);
     }
     core::mem::take(&mut count)
 }
@@ -339,7 +342,7 @@ pub unsafe fn task_work_add(
 ) -> c_int {
     unsafe {
         (*work).alive.with(|_| ());
-        lock(&(*task).model.work).push(Queued(work));
+        lock(&model_of(task).work).push(Queued(work));
         if mode == b::task_work_notify_mode_TWA_SIGNAL {
             crate::model::send(task, crate::model::Signal::Work);
         }
@@ -348,7 +351,7 @@ pub unsafe fn task_work_add(
 }
 
 pub fn task_work_run() {
-    let model = unsafe { &(*current()).model };
+    let model = model_of(current());
     crate::model::clear(crate::model::Signal::Work);
     let queued = core::mem::take(&mut *lock(&model.work));
     for Queued(work) in queued {
@@ -375,7 +378,7 @@ pub unsafe fn preempt_notifier_unregister(notifier: *mut b::preempt_notifier) {
 }
 
 pub(crate) fn announce_signal(task: *mut b::task_struct, bit: u32) {
-    let signals = unsafe { &(*task).model.signals };
+    let signals = &model_of(task).signals;
     // One at a time sends, or it is the task's own lock that orders them.
     let old = signals.load(Relaxed);
     signals.store(old | bit, Release);

@@ -48,12 +48,7 @@ impl<T> SpinLock<T> {
     }
 
     pub fn lock(&self) -> Guard<'_, T, lock::spinlock::SpinLockBackend> {
-        Guard(
-            self.0
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
-            core::marker::PhantomData,
-        )
+        Guard(crate::sched::lock(&self.0), core::marker::PhantomData)
     }
 }
 
