@@ -111,10 +111,11 @@ new_job() {
 # happens on a busy machine: its file server may come too late, or a CPU of its
 # hang as it boots. Nothing of the job has run by then.
 guest() {
-	local try
+	local try begun
 	for try in 1 2 3; do
+		begun=$SECONDS
 		emulate "$@"
-		[[ ! -s $run/report ]] || return 0
+		[[ ! -s $run/report ]] && ((SECONDS - begun < timeout)) || return 0
 		say "${too_long:-the guest ended before it was up} (try $try of 3); its console:"
 		show_log "$run/console" 60
 	done
@@ -122,9 +123,10 @@ guest() {
 
 # emulate COMMAND...: in the background so that a signal is heard at once; all
 # its processes die with it. What it prints goes through pipes, because it opens
-# its own descriptors again by name. Sets too_long if it had to be ended.
+# its own descriptors again by name. Sets too_long if it had to be ended, counted
+# from begun.
 emulate() {
-	local begun=$SECONDS last
+	local last
 	too_long=''
 	truncate -s 0 "$run"/{out,report,console}
 	set -m
