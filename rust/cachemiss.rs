@@ -247,9 +247,7 @@ pub struct Limits {
 pub struct Census {
     /// In all.
     pub all: usize,
-    /// With a task, which may be exiting.
-    pub tasks: usize,
-    /// With one that is not.
+    /// With a task that is not exiting.
     pub arrived: usize,
     /// Parked, or carrying a program: not in user mode.
     pub seated: usize,
@@ -603,7 +601,6 @@ impl Pool {
         let is_busy = |worker: &Worker| !worker.flight.load(Relaxed).is_null();
         Census {
             all: inner.all.len(),
-            tasks: count(&|worker| !worker.task.load(Relaxed).is_null()),
             arrived: count(&|worker| is_alive(worker.task.load(Relaxed))),
             seated: count(&|worker| !matches!(worker.seat.load(Relaxed), AWAY | FORKING | DEAD)),
             idle: count(&Worker::is_spare),

@@ -353,3 +353,50 @@ void syslet_threadgroup_end(void)
 	percpu_up_read(syslet_cgroup_rwsem);
 #endif
 }
+
+/* What set_child_tid of a task points to that has come by the exit probe. */
+static int syslet_gone;
+
+/**
+ * syslet_exits_last - whether all other threads have come by the exit probe
+ * @task: the current task, which is in that probe
+ *
+ * When a process has no live thread left, some of its threads may still be
+ * between the one and the other. They are in the thread group's list until they
+ * are reaped, as are those that wait for that: hence the mark, in a field that
+ * nobody reads of a task that exits.
+ *
+ *	task A				task B
+ *	======				======
+ *	live--				live--
+ *	lock; mark; is live 0, and	lock; mark; is live 0, and
+ *	    all marked?			    all marked?
+ *	unlock				unlock
+ *
+ * Whoever is the second to lock finds both true. Who is before live-- keeps it
+ * from being 0, and no thread is made when it is.
+ *
+ * The caller has the processes' lock, which is the same for all of them.
+ *
+ * Return: true for one task of a process.
+ */
+bool syslet_exits_last(struct task_struct *task)
+{
+	int __user *gone = (int __user __force *)&syslet_gone;
+	struct task_struct *thread;
+	bool last = true;
+
+	task->set_child_tid = gone;
+	if (atomic_read(&task->signal->live))
+		return false;
+	rcu_read_lock();
+	for_each_thread(task, thread) {
+		/* Without an address space: it came by before the process was registered. */
+		if (READ_ONCE(thread->mm) && thread->set_child_tid != gone) {
+			last = false;
+			break;
+		}
+	}
+	rcu_read_unlock();
+	return last;
+}

@@ -143,8 +143,8 @@ impl Process {
     /// Has the process end with the exit code of its last user context.
     ///
     /// The kernel has taken that of the task that was the last to begin to exit, and this may have
-    /// been a worker that was on its way out already. Called when no task is left that does not
-    /// exit, so nobody else sets it any more, and nobody has read it yet.
+    /// been a worker that was on its way out already. Called by the last task that comes by the exit
+    /// probe, so nobody else sets it any more, and nobody has read it yet.
     fn settle_status(&self) {
         let Some(code) = self.last.filter(|_| !self.decided) else {
             return;
@@ -355,7 +355,7 @@ extern "C" fn syslet_task_exit(task: *mut bindings::task_struct) {
     let Some(process) = registry.find(signal) else {
         return;
     };
-    let (mut workers, mut tasks) = (0, 0);
+    let mut workers = 0;
     let mut is_worker = process.is_parked(task);
     process.for_each_pool(|pool| {
         // A worker that its process has made run other code may have become another one, too.
@@ -364,18 +364,17 @@ extern "C" fn syslet_task_exit(task: *mut bindings::task_struct) {
             // SAFETY: This is the exit probe, and the worker the current task's.
             unsafe { exec::bury_suspended(&worker) };
         }
-        let census = pool.census();
-        workers += census.arrived;
-        tasks += census.tasks;
+        workers += pool.census().arrived;
     });
     if !is_worker {
         process.note_end(task);
     }
-    // SAFETY: The current task's signal struct.
-    let live = unsafe { (&raw const (*signal).live.counter).read_volatile() };
-    // Some that are exiting may yet come by here.
-    if live == 0 && tasks == 0 {
-        process.settle_status();
+    // SAFETY: `task` is the current one, in its probe, and the lock is held.
+    if unsafe { raw::syslet_exits_last(task) } {
+        // SAFETY: The current task.
+        if ptr::eq(unsafe { (*task).mm }, process.mm.as_raw()) {
+            process.settle_status();
+        }
         let gone = registry.take(signal);
         if let Some(gone) = &gone {
             gone.for_each_pool(Pool::orphan);
@@ -383,7 +382,11 @@ extern "C" fn syslet_task_exit(task: *mut bindings::task_struct) {
         REGISTERED.fetch_sub(1, Relaxed);
         drop(registry);
         drop(gone);
-    } else if live != 0 && live as usize == workers {
+        return;
+    }
+    // SAFETY: The current task's signal struct.
+    let live = unsafe { (&raw const (*signal).live.counter).read_volatile() };
+    if live != 0 && live as usize == workers {
         let status = process.last.unwrap_or(0) >> 8;
         process.for_each_pool(|pool| pool.disband(status as u8));
     }

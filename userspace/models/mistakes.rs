@@ -12,8 +12,8 @@ const EXIT: Suite = Suite {
         Mistake {
             name: "only_a_user_disbands",
             file: "process",
-            from: "} else if live != 0 && live as usize == workers {",
-            to: "} else if live != 0 && live as usize == workers && !is_worker {",
+            from: "if live != 0 && live as usize == workers {",
+            to: "if live != 0 && live as usize == workers && !is_worker {",
         },
         Mistake {
             name: "takes_leaving_workers_for_users",
@@ -24,8 +24,14 @@ const EXIT: Suite = Suite {
         Mistake {
             name: "leaves_the_status_as_it_is",
             file: "process",
-            from: "        process.settle_status();\n",
+            from: "            process.settle_status();\n",
             to: "",
+        },
+        Mistake {
+            name: "takes_the_first_probe_for_the_last",
+            file: "process",
+            from: "if unsafe { raw::syslet_exits_last(task) } {",
+            to: "if unsafe { raw::syslet_exits_last(task) } || unsafe { (*signal).live.counter } == 0 {",
         },
         Mistake {
             name: "parks_in_a_disbanded_pool",

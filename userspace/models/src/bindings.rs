@@ -130,6 +130,7 @@ pub struct signal_struct {
     pub live: atomic_t,
     pub flags: u32,
     pub group_exit_code: c_int,
+    pub(crate) threads: Vec<crate::sched::TaskPtr>,
     pub(crate) quick_threads: Mutex<c_int>,
 }
 
@@ -163,6 +164,8 @@ pub struct task_struct {
     pub signal: *mut signal_struct,
     pub mm: *mut crate::mm::Mm,
     pub exit_code: c_int,
+    /// It has come by the exit probe. What the registry's lock protects.
+    pub(crate) gone: bool,
     /// The user's registers.
     pub regs: pt_regs,
     pub(crate) model: crate::sched::Sched,

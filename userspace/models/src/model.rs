@@ -15,6 +15,7 @@ use crate::bindings::task_struct;
 use crate::mm::Mm;
 use crate::sched;
 use crate::sched::Sched;
+use crate::sched::TaskPtr;
 
 /// Runs `run` in every order, but for those with more than `preemptions` switches from a thread that
 /// could have gone on.
@@ -71,6 +72,7 @@ impl Task {
             signal: ptr::null_mut(),
             mm: ptr::null_mut(),
             exit_code: 0,
+            gone: false,
             regs: b::pt_regs::default(),
             model: Sched::new(has_user),
         });
@@ -139,6 +141,7 @@ impl Process {
                 live: b::atomic_t { counter: count },
                 flags: 0,
                 group_exit_code: 0,
+                threads: tasks.iter().map(|task| TaskPtr(task.as_ptr())).collect(),
                 quick_threads: Mutex::new(count),
             }),
             Box::new(Mm::any()),
@@ -179,6 +182,15 @@ pub fn exit(code: i32, probe: fn(*mut task_struct)) {
         (*task).exit_code = code;
         crate::atomic::full_barrier();
         probe(task);
+    }
+}
+
+/// `syslet_exits_last()`
+pub fn exits_last(task: *mut task_struct) -> bool {
+    unsafe {
+        (*task).gone = true;
+        let signal = &*(*task).signal;
+        signal.live.counter == 0 && signal.threads.iter().all(|other| (*other.0).gone)
     }
 }
 

@@ -35,17 +35,10 @@ real! {
     user_exits_as_a_worker_parks
 }
 
-// A worker's probe can come between the user's leaving `live` and its probe: then the process ends
-// with the worker's status.
-#[test]
-#[ignore = "fails: a race that is known, and not closed yet"]
-fn user_and_worker_exit_with_status() {
-    real::scenarios::user_and_worker_exit_with_status();
-}
-
 mistaken! {
     only_a_user_disbands: worker_ends_last, "deadlock";
     takes_leaving_workers_for_users: worker_ends_last, "status";
+    takes_the_first_probe_for_the_last: user_and_worker_exit, "status";
     leaves_the_status_as_it_is: worker_ends_last, "status";
     parks_in_a_disbanded_pool: user_exits_as_a_worker_parks, "deadlock";
 }

@@ -58,7 +58,7 @@ impl World {
     }
 
     /// A worker, from its arrival to its end.
-    fn work(&self, case: Case, at: usize, id: u64) {
+    fn work(&self, order: Order, at: usize, id: u64) {
         self.tasks[at].enter();
         loop {
             let worker = self.pool.recognise(id).expect("it is this one");
@@ -66,7 +66,7 @@ impl World {
                 Parked::Chosen(_) => unreachable!("there is no program"),
                 Parked::Interrupted => model::clear(Signal::Stop),
                 Parked::Leave(status) => {
-                    if case.ends_last && at == 1 {
+                    if order == Order::WorkerLast && at == 1 {
                         model::sleep_until(|| self.user_gone.load(Acquire));
                     }
                     return model::exit(i32::from(status) << 8, process::syslet_task_exit)
@@ -76,7 +76,7 @@ impl World {
     }
 
     /// All of it; `other` does something to the workers.
-    fn run(self: &Arc<Self>, case: Case, other: fn(&Self)) {
+    fn run(self: &Arc<Self>, order: Order, other: fn(&Self)) {
         loom::stop_exploring();
         self.tasks[0].enter();
         process::parking_page(self.process.mm()).expect("memory");
@@ -87,7 +87,7 @@ impl World {
             let worker = self.pool.enlist(&self.ring).expect("room");
             worker.note_task(self.tasks[at].as_ptr());
             let (world, id) = (self.clone(), worker.id());
-            threads.push(thread::spawn(move || world.work(case, at, id)));
+            threads.push(thread::spawn(move || world.work(order, at, id)));
             assert!(worker.await_arrival());
         }
         loom::explore();
@@ -99,59 +99,35 @@ impl World {
         for thread in threads {
             thread.join().expect("no panic");
         }
-        if case.looks_at_status {
-            assert_eq!(self.process.exit_code(), CODE, "status");
-        }
+        assert_eq!(self.process.exit_code(), CODE, "status");
         assert_eq!(process::registered(), 0);
         assert!(self.pool.is_orphaned());
         drop(registration);
     }
 }
 
-/// What a scenario is about.
-#[derive(Clone, Copy)]
-struct Case {
+#[derive(Clone, Copy, PartialEq)]
+enum Order {
+    Any,
     /// The first worker, having left its pool, ends only when the user thread has.
-    ends_last: bool,
-    looks_at_status: bool,
+    WorkerLast,
 }
 
-fn check(preemptions: usize, case: Case, other: fn(&World)) {
-    model::check(preemptions, move || World::new().run(case, other));
+fn check(preemptions: usize, order: Order, other: fn(&World)) {
+    model::check(preemptions, move || World::new().run(order, other));
 }
 
 /// One worker leaves for having been idle too long: the other one learns that the user is gone.
 pub fn user_and_worker_exit() {
-    let case = Case {
-        ends_last: false,
-        looks_at_status: false,
-    };
-    check(2, case, |world| world.tasks[1].expire());
-}
-
-/// The same; the status of the process is that of its user.
-pub fn user_and_worker_exit_with_status() {
-    let case = Case {
-        ends_last: false,
-        looks_at_status: true,
-    };
-    check(2, case, |world| world.tasks[1].expire());
+    check(2, Order::Any, |world| world.tasks[1].expire());
 }
 
 /// The same, if the worker is the last to end.
 pub fn worker_ends_last() {
-    let case = Case {
-        ends_last: true,
-        looks_at_status: true,
-    };
-    check(2, case, |world| world.tasks[1].expire());
+    check(2, Order::WorkerLast, |world| world.tasks[1].expire());
 }
 
 /// One worker is on its way through user mode.
 pub fn user_exits_as_a_worker_parks() {
-    let case = Case {
-        ends_last: false,
-        looks_at_status: true,
-    };
-    check(3, case, |world| world.tasks[1].send(Signal::Stop));
+    check(3, Order::Any, |world| world.tasks[1].send(Signal::Stop));
 }

@@ -107,6 +107,10 @@ pub mod symbols {
             unsafe { &raw mut (*task).regs }
         }
 
+        pub unsafe fn syslet_exits_last(task: *mut kernel::bindings::task_struct) -> bool {
+            kernel::model::exits_last(task)
+        }
+
         pub unsafe fn syslet_task_work_run() {
             kernel::sched::task_work_run();
             // A worker that was chosen and not yet called comes by here again and again.
