@@ -221,6 +221,17 @@ struct Inner {
     status: u8,
 }
 
+impl Inner {
+    fn count(&self, which: impl Fn(&Worker) -> bool) -> usize {
+        self.all.iter().filter(|worker| which(worker)).count()
+    }
+
+    fn has_more_spares_than(&self, spares: u32) -> bool {
+        let mut found = self.all.iter().filter(|worker| worker.is_spare());
+        found.nth(spares as usize).is_some()
+    }
+}
+
 /// How waiting in the pool ended.
 pub enum Parked {
     /// This flight wants its user context taken over.
@@ -247,10 +258,6 @@ pub struct Limits {
 pub struct Census {
     /// In all.
     pub all: usize,
-    /// With a task that is not exiting.
-    pub arrived: usize,
-    /// Parked, or carrying a program: not in user mode.
-    pub seated: usize,
     /// Waiting to be reserved.
     pub idle: usize,
     /// Carrying a program.
@@ -462,8 +469,7 @@ impl Pool {
             return Some(self.leave(inner, worker));
         }
         if seat != IDLE
-            || inner.all.iter().filter(|worker| worker.is_spare()).count()
-                <= self.limits.spares as usize
+            || !inner.has_more_spares_than(self.limits.spares)
             || worker.led.load(Relaxed)
             || has_children(Task::current_raw())
         {
@@ -597,16 +603,30 @@ impl Pool {
     /// How many workers do what.
     pub fn census(&self) -> Census {
         let inner = self.inner.lock();
-        let count = |what: &dyn Fn(&Worker) -> bool| inner.all.iter().filter(|w| what(w)).count();
         let is_busy = |worker: &Worker| !worker.flight.load(Relaxed).is_null();
         Census {
             all: inner.all.len(),
-            arrived: count(&|worker| is_alive(worker.task.load(Relaxed))),
-            seated: count(&|worker| !matches!(worker.seat.load(Relaxed), AWAY | FORKING | DEAD)),
-            idle: count(&Worker::is_spare),
-            busy: count(&is_busy),
-            blocked: count(&|worker| is_busy(worker) && is_asleep(worker.task.load(Relaxed))),
+            idle: inner.count(Worker::is_spare),
+            busy: inner.count(is_busy),
+            blocked: inner.count(|worker| is_busy(worker) && is_asleep(worker.task.load(Relaxed))),
         }
+    }
+
+    /// How many there are.
+    pub fn enlisted(&self) -> usize {
+        self.inner.lock().all.len()
+    }
+
+    /// How many have a task that is not exiting.
+    pub fn arrived(&self) -> usize {
+        let inner = self.inner.lock();
+        inner.count(|worker| is_alive(worker.task.load(Relaxed)))
+    }
+
+    /// How many are parked, or carry a program: they are not in user mode.
+    pub fn seated(&self) -> usize {
+        let inner = self.inner.lock();
+        inner.count(|worker| !matches!(worker.seat.load(Relaxed), AWAY | FORKING | DEAD))
     }
 }
 

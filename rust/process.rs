@@ -114,6 +114,13 @@ impl Process {
         }
     }
 
+    /// How many workers the pools have, as `of` counts them.
+    fn workers(&self, of: impl Fn(&Pool) -> usize) -> usize {
+        let mut workers = 0;
+        self.for_each_pool(|pool| workers += of(pool));
+        workers
+    }
+
     /// Whether `task`, which is the current one and exits, has no user context: it is at the parking
     /// page, as workers are that have left their pool already.
     fn is_parked(&self, task: *mut bindings::task_struct) -> bool {
@@ -159,6 +166,27 @@ fn signal_of(task: *const bindings::task_struct) -> *const bindings::signal_stru
     unsafe { (*task).signal }
 }
 
+/// How many tasks of the current process do not exit.
+///
+/// Where there is more than one, workers are to be counted after that, and under the registry's lock:
+///
+/// ```text
+/// is another task than a worker live?    others
+/// ===================================    ======
+/// lock
+/// n = live                               fork: live++; lock; the task is the worker's; unlock
+/// w = workers whose task is not exiting  exit: exiting; live--
+/// unlock
+/// ```
+///
+/// No worker is counted in `w` only, for one that is new is noted under the lock, having been
+/// counted in `n`. One counted in `n` only makes `n` too great, and has its exit probe to come.
+fn live(signal: *const bindings::signal_struct) -> usize {
+    // SAFETY: The current task's signal struct.
+    let live = unsafe { (&raw const (*signal).live.counter).read_volatile() };
+    live as usize
+}
+
 /// Whether the leader's is the only user context of the current process. The current task is taken
 /// for a worker `if_worker`, though it is not parked.
 ///
@@ -166,12 +194,12 @@ fn signal_of(task: *const bindings::task_struct) -> *const bindings::signal_stru
 pub fn is_single_threaded(if_worker: bool) -> bool {
     let signal = signal_of(Task::current_raw());
     let mut workers = usize::from(if_worker);
-    if let Some(process) = PROCESSES.lock().find(signal) {
-        process.for_each_pool(|pool| workers += pool.census().seated);
+    let mut registry = PROCESSES.lock();
+    let live = live(signal);
+    if let Some(process) = registry.find(signal) {
+        workers += process.workers(Pool::seated);
     }
-    // SAFETY: The current task's signal struct.
-    let live = unsafe { (&raw const (*signal).live.counter).read_volatile() };
-    live as usize <= workers + 1
+    live <= workers + 1
 }
 
 /// The parking page of the current process, which is registered if it is not; `None` where the
@@ -331,6 +359,7 @@ extern "C" fn syslet_task_fork(child: *mut bindings::task_struct) {
         // No atom forks, so this is the worker that the flight is getting.
         // SAFETY: The flight is the current task's; it is in `fork_worker`, which holds the worker.
         if let Some(worker) = unsafe { (*(*flight).owned()).forking.as_ref() } {
+            let _registry = PROCESSES.lock(); // see live()
             worker.note_task(child);
         }
     }
@@ -355,7 +384,6 @@ extern "C" fn syslet_task_exit(task: *mut bindings::task_struct) {
     let Some(process) = registry.find(signal) else {
         return;
     };
-    let mut workers = 0;
     let mut is_worker = process.is_parked(task);
     process.for_each_pool(|pool| {
         // A worker that its process has made run other code may have become another one, too.
@@ -364,7 +392,6 @@ extern "C" fn syslet_task_exit(task: *mut bindings::task_struct) {
             // SAFETY: This is the exit probe, and the worker the current task's.
             unsafe { exec::bury_suspended(&worker) };
         }
-        workers += pool.census().arrived;
     });
     if !is_worker {
         process.note_end(task);
@@ -384,9 +411,12 @@ extern "C" fn syslet_task_exit(task: *mut bindings::task_struct) {
         drop(gone);
         return;
     }
-    // SAFETY: The current task's signal struct.
-    let live = unsafe { (&raw const (*signal).live.counter).read_volatile() };
-    if live != 0 && live as usize == workers {
+    let live = live(signal);
+    // Looked at one by one only where it can be so: many may exit in a row.
+    if live != 0
+        && live <= process.workers(Pool::enlisted)
+        && live == process.workers(Pool::arrived)
+    {
         let status = process.last.unwrap_or(0) >> 8;
         process.for_each_pool(|pool| pool.disband(status as u8));
     }

@@ -12,8 +12,8 @@ const EXIT: Suite = Suite {
         Mistake {
             name: "only_a_user_disbands",
             file: "process",
-            from: "if live != 0 && live as usize == workers {",
-            to: "if live != 0 && live as usize == workers && !is_worker {",
+            from: "        && live == process.workers(Pool::arrived)\n",
+            to: "        && live == process.workers(Pool::arrived) && !is_worker\n",
         },
         Mistake {
             name: "takes_leaving_workers_for_users",
@@ -122,8 +122,8 @@ const HANDOFF: Suite = Suite {
             name: "leaves_though_reserved",
             file: "cachemiss",
             from: "if seat != IDLE
-            || inner.all",
-            to: "if inner.all",
+            || !inner",
+            to: "if !inner",
         },
         Mistake {
             name: "marks_the_close_too_late",
