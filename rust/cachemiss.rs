@@ -1,25 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Cachemiss threads: the workers of a head, from fork to exit.
-//!
-//! A [`Worker`] stands for one task that has no user context of its own. The task changes: when a
-//! worker takes a user context over, the task that the context has left becomes the worker. What a
-//! worker is about is in its seat, one word that changes hands atomically:
-//!
-//! ```text
-//!            fork                reserve              hook chooses          takes over
-//! FORKING ---------> IDLE <------------------> flight --------> flight|1, then |3 -------> BUSY
-//!                     | ^        release         |                     | refused           |
-//!             withdraw| |park            withdraw|                     v                   |
-//!                     v |                        v                    IDLE                 |
-//!                    AWAY <----------------------+<----------------------------------------+
-//!                     |                                      program over, or interrupted
-//!                     v
-//!                    DEAD (from IDLE, too: retired)
-//! ```
-//!
-//! All transitions are made under the pool's lock, but two: the hook cannot take it, so choosing and
-//! withdrawing race with `cmpxchg` (see `block::detach`).
+//! The cachemiss threads of a head: the pool that they wait in, and who may have one.
 
 use core::ptr;
 
@@ -36,7 +17,6 @@ use kernel::sync::lock::Guard;
 use kernel::sync::Arc;
 use kernel::sync::SpinLock;
 use kernel::task::Task;
-use kernel::types::Opaque;
 
 use crate::flight::Flight;
 use crate::identity;
@@ -44,171 +24,15 @@ use crate::process;
 use crate::ring::Ring;
 use crate::run;
 use crate::symbols::raw;
-
-/// In the idle list.
-const IDLE: usize = 0;
-/// On its way out of the kernel and back in, or just not in the idle list.
-const AWAY: usize = 1;
-/// Carries a program.
-const BUSY: usize = 2;
-/// Forked, but not yet arrived.
-const FORKING: usize = 3;
-/// To leave.
-const DEAD: usize = 4;
-/// Set in the address of a flight: chosen, no longer just reserved.
-const CHOSEN: usize = 1;
-/// Set besides once the task that has chosen it is off its CPU: to take over.
-const CALLED: usize = 2;
-/// Addresses of flights are not below this.
-const FLIGHTS: usize = 4096;
-
-/// One cachemiss thread.
-#[pin_data]
-pub struct Worker {
-    /// Its number in its head, which its parked user context carries.
-    id: u64,
-    ring: *const Ring,
-    seat: Atomic<usize>,
-    /// The task, or null before it has arrived. Changed under the pool's lock; valid while the
-    /// worker is in the pool, as a task that exits is taken out by the exit probe.
-    task: Atomic<*mut bindings::task_struct>,
-    /// The flight that it carries; changed under the pool's lock.
-    flight: Atomic<*mut Flight>,
-    /// A flight whose task went to see to a signal; used by the worker's own task.
-    suspended: Atomic<*mut Flight>,
-    /// The task has led its thread group, and another thread may be about to follow the pointer to
-    /// its leader that it read meanwhile: it serves the leader only, and stays.
-    led: Atomic<bool>,
-    #[pin]
-    arrived: Opaque<bindings::completion>,
-}
-
-// SAFETY: The ring outlives all workers of its head; the rest is atomic.
-unsafe impl Send for Worker {}
-// SAFETY: As above.
-unsafe impl Sync for Worker {}
-
-impl Worker {
-    fn new(id: u64, ring: &Ring) -> Result<Arc<Self>> {
-        Arc::pin_init(
-            pin_init!(Self {
-                id,
-                ring,
-                seat: Atomic::new(FORKING),
-                task: Atomic::new(ptr::null_mut()),
-                flight: Atomic::new(ptr::null_mut()),
-                suspended: Atomic::new(ptr::null_mut()),
-                led: Atomic::new(false),
-                arrived <- Opaque::ffi_init(|slot: *mut bindings::completion| {
-                    // SAFETY: `slot` is valid for writes.
-                    unsafe { bindings::init_completion(slot) }
-                }),
-            }),
-            GFP_KERNEL_ACCOUNT,
-        )
-    }
-
-    /// The ring of its head.
-    #[inline]
-    pub fn ring(&self) -> &Ring {
-        // SAFETY: The ring belongs to the head, which a task that has a worker keeps alive.
-        unsafe { &*self.ring }
-    }
-
-    /// Whether it is reserved for `flight` still, and the current user context may use it.
-    ///
-    /// Without the pool's lock: nobody but the worker itself ends a reservation.
-    #[inline]
-    pub fn still_serves(&self, flight: &Flight) -> bool {
-        // A worker that withdraws now may be gone soon, but not before the end of this section.
-        let _rcu = kernel::sync::rcu::read_lock();
-        let task = self.task.load(Relaxed);
-        self.seat.load(Acquire) == ptr::from_ref(flight) as usize
-            && (!self.led.load(Relaxed) || leads())
-            // SAFETY: A reserved worker is alive, and its task is freed by RCU.
-            && unsafe { identity::same_origin(task) }
-    }
-
-    /// Whether it may be chosen, by anybody or by the flight that reserved it.
-    fn is_spare(&self) -> bool {
-        let seat = self.seat.load(Relaxed);
-        seat == IDLE || (seat >= FLIGHTS && seat & CHOSEN == 0)
-    }
-
-    /// Chooses the worker for the flight that reserved it; false if it has withdrawn.
-    #[inline]
-    pub fn choose(&self, flight: &Flight) -> bool {
-        let reserved = ptr::from_ref(flight) as usize;
-        self.seat.cmpxchg(reserved, reserved | CHOSEN, Full).is_ok()
-    }
-
-    /// Has the worker, which is chosen, take over.
-    #[inline]
-    pub fn call(&self) {
-        // Nobody else changes the seat of a chosen worker.
-        let chosen = self.seat.load(Relaxed);
-        self.seat.store(chosen | CALLED, Release);
-        self.wake();
-    }
-
-    /// Wakes its task. The worker must be one that cannot leave now.
-    #[inline]
-    fn wake(&self) {
-        // SAFETY: A chosen worker does not leave, so its task is alive.
-        unsafe { bindings::wake_up_process(self.task.load(Relaxed)) };
-    }
-
-    /// The flight that has chosen and called it.
-    fn called(&self) -> Option<*const Flight> {
-        let seat = self.seat.load(Acquire);
-        (seat >= FLIGHTS && seat & CALLED != 0)
-            .then_some((seat & !(CHOSEN | CALLED)) as *const Flight)
-    }
-
-    /// Whether the worker, just forked, is unlike the current task all the same. One that another
-    /// thread has sent away meanwhile, being unlike that one, is not.
-    pub fn is_unlike(&self) -> bool {
-        let _rcu = kernel::sync::rcu::read_lock();
-        let task = self.task.load(Relaxed);
-        self.seat.load(Acquire) != DEAD
-            // SAFETY: A task that has arrived and not left is freed by RCU.
-            && !unsafe { identity::same_origin(task) }
-    }
-
-    /// Its number.
-    pub fn id(&self) -> u64 {
-        self.id
-    }
-
-    /// Waits until the worker has arrived, or is known never to. False if a signal came first: if
-    /// it is one that stops the process, the worker stops, too, before it arrives.
-    pub fn await_arrival(&self) -> bool {
-        // SAFETY: The completion is initialised.
-        unsafe { bindings::wait_for_completion_interruptible(self.arrived.get()) == 0 }
-    }
-
-    /// Notes which task it is; for the fork probe.
-    pub fn note_task(&self, task: *mut bindings::task_struct) {
-        self.task.store(task, Relaxed);
-    }
-
-    /// Puts a flight aside while its task sees to a signal.
-    pub fn suspend(&self, flight: Pin<KBox<Flight>>) {
-        // SAFETY: Flights stay pinned: the pointer goes back into a pinned box.
-        let flight = KBox::into_raw(unsafe { Pin::into_inner_unchecked(flight) });
-        self.suspended.store(flight, Release);
-    }
-
-    /// Takes it back.
-    pub fn resume(&self) -> Option<Pin<KBox<Flight>>> {
-        let flight = self.suspended.xchg(ptr::null_mut(), Full);
-        if flight.is_null() {
-            return None;
-        }
-        // SAFETY: `suspend` made it from a box, and the exchange gives it to one taker only.
-        Some(KBox::into_pin(unsafe { KBox::from_raw(flight) }))
-    }
-}
+use crate::worker::leads;
+use crate::worker::Worker;
+use crate::worker::AWAY;
+use crate::worker::BUSY;
+use crate::worker::CHOSEN;
+use crate::worker::DEAD;
+use crate::worker::FLIGHTS;
+use crate::worker::FORKING;
+use crate::worker::IDLE;
 
 struct Inner {
     /// Every worker; it never grows beyond its capacity.
@@ -360,7 +184,7 @@ impl Pool {
     pub fn recognise(&self, id: u64) -> Option<Arc<Worker>> {
         let me = Task::current_raw();
         let inner = self.inner.lock();
-        let worker = inner.all.iter().find(|worker| worker.id == id)?;
+        let worker = inner.all.iter().find(|worker| worker.id() == id)?;
         let task = worker.task.load(Relaxed);
         match worker.seat.load(Relaxed) {
             FORKING | AWAY if task == me => worker.seat.store(AWAY, Relaxed),
@@ -650,13 +474,6 @@ fn remove(list: &mut KVVec<Arc<Worker>>, worker: &Arc<Worker>) {
     if let Some(at) = list.iter().position(|other| Arc::ptr_eq(other, worker)) {
         let _ = list.remove(at);
     }
-}
-
-/// Whether the current task leads its thread group.
-pub fn leads() -> bool {
-    let me = Task::current_raw();
-    // SAFETY: The current task; only its own takeover makes it a leader, or no longer one.
-    unsafe { (*me).group_leader == me }
 }
 
 /// Whether there is a task that is not exiting.

@@ -19,7 +19,6 @@
 use core::ptr;
 
 use kernel::bindings;
-use kernel::error::to_result;
 use kernel::fs::file::LocalFile;
 use kernel::fs::File;
 use kernel::prelude::*;
@@ -31,12 +30,10 @@ use kernel::task::Task;
 use crate::arch;
 use crate::batch::Batch;
 use crate::cachemiss::Parked;
-use crate::cachemiss::Worker;
 use crate::copy::Argument;
 use crate::dispatch;
 use crate::dispatch::Frame;
 use crate::flight::Flight;
-use crate::flight::Owned;
 use crate::flight::State;
 use crate::handoff;
 use crate::handoff::Work;
@@ -47,11 +44,11 @@ use crate::policy::Abi;
 use crate::run;
 use crate::run::Ended;
 use crate::run::Ran;
-use crate::stats::Fallback;
 use crate::symbols::raw;
 use crate::trace;
 use crate::uapi;
 use crate::uapi::Cqe;
+use crate::worker::Worker;
 
 /// A call of `EXEC` or `PARK`, and what it works on.
 pub struct Session<'a> {
@@ -76,9 +73,6 @@ pub fn file_refs() -> usize {
     let shared = unsafe { (*(*Task::current_raw()).files).count.counter } > 1;
     1 + usize::from(shared)
 }
-
-/// How many spares a thread forks at most before one is left for it.
-const FORK_TRIES: usize = 8;
 
 /// What became of a batch.
 enum Flown {
@@ -520,205 +514,6 @@ impl Session<'_> {
         if let Some(place) = unsafe { (*flight.owned()).place.take() } {
             self.established.ring.give_back(place);
         }
-    }
-
-    /// Sees to it that the flight has a spare for the current user context. False if that is not
-    /// possible.
-    fn provide_worker(&self, flight: &Flight) -> bool {
-        let found = self.find_worker(flight);
-        if let Err(reason) = found {
-            self.head.stats.fallback(reason);
-            trace::fallback(reason as u32);
-        }
-        found.is_ok()
-    }
-
-    fn find_worker(&self, flight: &Flight) -> Result<(), Fallback> {
-        let owned = flight.owned();
-        let page = self.established.parking.ok_or(Fallback::NoPage)?;
-        if self.abi != Abi::X86_64 {
-            return Err(Fallback::Compat);
-        }
-        identity::check_movable()?;
-        if self.frame.with_registers(|regs| arch::is_stepping(regs)) {
-            return Err(Fallback::Registers);
-        }
-
-        // The flight may have been here before, and still have the one that it reserved then.
-        // SAFETY: Unarmed, so the hook does not look, and this task is the only user.
-        let worker = unsafe { &mut (*owned).worker };
-        if worker
-            .as_ref()
-            .is_some_and(|worker| worker.still_serves(flight))
-        {
-            return Ok(());
-        }
-        let pool = &self.established.pool;
-        if let Some(other) = worker.take() {
-            pool.release(other, flight);
-        }
-        *worker = pool.reserve(flight);
-        // What could not be like its own child needs none.
-        // SAFETY: The current task.
-        if worker.is_none() && !unsafe { identity::same_origin(Task::current_raw()) } {
-            return Err(Fallback::TaskState);
-        }
-        for _ in 0..FORK_TRIES {
-            if worker.is_some() {
-                return Ok(());
-            }
-            let forked = self.fork_worker(flight, page)?;
-            // Some threads are unlike their own children, those with a keyring for one.
-            if forked.is_unlike() {
-                return Err(Fallback::NoSpare);
-            }
-            // Another thread may be faster to reserve it.
-            *worker = pool.reserve(flight);
-        }
-        worker.as_ref().map(|_| ()).ok_or(Fallback::NoSpare)
-    }
-
-    /// Forks a spare from the current user context, and waits until it has arrived.
-    #[cold]
-    fn fork_worker(&self, flight: &Flight, page: usize) -> Result<Arc<Worker>, Fallback> {
-        const FLAGS: u64 = (bindings::CLONE_VM
-            | bindings::CLONE_FS
-            | bindings::CLONE_FILES
-            | bindings::CLONE_SIGHAND
-            | bindings::CLONE_THREAD
-            | bindings::CLONE_SYSVSEM
-            | bindings::CLONE_IO) as u64;
-
-        let pool = &self.established.pool;
-        let worker = pool
-            .enlist(&self.established.ring)
-            .map_err(|_| Fallback::Limit)?;
-
-        // The child starts with the signals blocked that its parent has blocked: all of them, as
-        // it must not run a handler of the user's.
-        let mask = identity::block_signals();
-        let user = self.frame.save();
-        self.frame.with_registers(|regs| {
-            arch::prepare_fork(regs, page, arch::first_argument(&user), worker.id())
-        });
-        // The fork probe tells the worker its task.
-        // SAFETY: The flight is the current task's, and unarmed.
-        unsafe { (*flight.owned()).forking = Arc::as_ptr(&worker) };
-        let tid = self
-            .frame
-            .call_internally(arch::NR_CLONE, &[FLAGS, 0, 0, 0, 0, 0]);
-        // SAFETY: As above.
-        unsafe { (*flight.owned()).forking = core::ptr::null() };
-        self.frame.restore(&user);
-        identity::set_signal_mask(mask);
-        if to_result(tid as c_int).is_err() {
-            pool.strike_off(&worker);
-            return Err(Fallback::Fork);
-        }
-
-        self.head.stats.forks.add(1);
-        if !worker.await_arrival() {
-            return Err(Fallback::Fork);
-        }
-        Ok(worker)
-    }
-}
-
-/// Sees to the program of the current task, which exits inside a call.
-///
-/// # Safety
-///
-/// To be called by the exit probe, with the flight that is watched.
-pub unsafe fn bury(flight: &Flight) {
-    // SAFETY: It is watched by the current task, and its memory lasts until the burial frees it.
-    unsafe {
-        flight.unwatch();
-        flight.queue_burial(burial);
-    }
-}
-
-/// Sees to the program that `worker`, which exits, had put aside.
-///
-/// # Safety
-///
-/// To be called by the exit probe, for the current task's worker.
-pub unsafe fn bury_suspended(worker: &Worker) {
-    if let Some(flight) = worker.resume() {
-        // SAFETY: The burial frees it.
-        unsafe {
-            let flight = KBox::into_raw(Pin::into_inner_unchecked(flight));
-            (*flight).queue_burial(burial);
-        }
-    }
-}
-
-/// Whether the completion of a flight's program is posted if it ends with the atom that it is at.
-fn posts_here(owned: &Owned) -> bool {
-    let Some(batch) = owned.batch.as_ref() else {
-        return false;
-    };
-    // `next` is behind the program in hand.
-    let program = owned
-        .next
-        .checked_sub(1)
-        .and_then(|index| batch.programs().get(index));
-    program.is_some_and(|program| batch.posts(program, owned.progress.index))
-}
-
-/// Completes a program whose task is exiting, and drops what its stack will not come to drop.
-///
-/// # Safety
-///
-/// `work` must be the burial of a flight in a box, which nobody else uses.
-unsafe extern "C" fn burial(work: *mut bindings::callback_head) {
-    // SAFETY: By the safety requirement.
-    let flight = unsafe { &*Flight::of_burial(work) };
-    // SAFETY: As above.
-    let owned = unsafe { &mut *flight.owned() };
-    if flight.is_canceled() && !core::mem::replace(&mut owned.buried, true) {
-        // The interruption, which lies in the flight, may be queued behind this: once round.
-        // SAFETY: As for the first time.
-        unsafe { flight.queue_burial(burial) };
-        return;
-    }
-    if owned.state == State::Detached {
-        flight.settle();
-    }
-    // SAFETY: It came from a box, and nobody else will use it.
-    let flight = KBox::into_pin(unsafe { KBox::from_raw(ptr::from_ref(flight).cast_mut()) });
-    let file = owned.file;
-    // SAFETY: The file reference that is dropped below keeps the head.
-    let head = unsafe { &*owned.head };
-
-    let settled = owned.state == State::Settled;
-    let cqe = Cqe {
-        user_data: flight.user_data(),
-        result: -i64::from(bindings::ECANCELED),
-        last: owned.progress.index as u32,
-        flags: uapi::CQE_ASYNC | uapi::CQE_CANCELED,
-        reserved: 0,
-    };
-    if settled {
-        trace::complete(cqe.user_data, cqe.result, cqe.last, cqe.flags);
-    }
-    if let Some(established) = head.peek() {
-        if let Some(place) = owned.place.take() {
-            if settled && posts_here(owned) {
-                head.stats.completions.add(1);
-                established.ring.post(place, cqe);
-            } else {
-                established.ring.give_back(place);
-            }
-        }
-        if let Some(worker) = owned.worker.take().filter(|_| !settled) {
-            established.pool.release(worker, &flight);
-        }
-    }
-    let refs = owned.file_refs;
-    drop(flight);
-    for _ in 0..refs {
-        // SAFETY: These references are those of the frames that are never returned to.
-        unsafe { bindings::fput(file) };
     }
 }
 

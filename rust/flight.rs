@@ -38,11 +38,11 @@ use kernel::types::Opaque;
 
 use crate::batch::Batch;
 use crate::block;
-use crate::cachemiss::Worker;
 use crate::head::Head;
 use crate::identity;
 use crate::program::Results;
 use crate::ring::Place;
+use crate::worker::Worker;
 
 /// Where a flight stands; only its own task changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

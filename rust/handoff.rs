@@ -6,12 +6,12 @@ use kernel::sync::Arc;
 
 use crate::batch::Batch;
 use crate::cachemiss::Pool;
-use crate::cachemiss::Worker;
 use crate::dispatch::Frame;
 use crate::flight::Flight;
 use crate::identity;
 use crate::trace;
 use crate::uapi;
+use crate::worker::Worker;
 
 /// What the user context goes on with.
 pub struct Work {

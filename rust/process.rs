@@ -14,8 +14,8 @@ use kernel::task::Task;
 
 use crate::arch;
 use crate::block;
+use crate::burial;
 use crate::cachemiss::Pool;
-use crate::exec;
 use crate::symbols::raw;
 
 kernel::sync::global_lock! {
@@ -373,7 +373,7 @@ extern "C" fn syslet_task_exit(task: *mut bindings::task_struct) {
     if let Some(flight) = block::current_flight() {
         // A filter, or an oops, ended the thread inside a call of a program.
         // SAFETY: The flight lasts until its burial, which the task comes by later on its way out.
-        unsafe { exec::bury(&*flight) };
+        unsafe { burial::bury(&*flight) };
     }
     if REGISTERED.load(Relaxed) == 0 {
         return;
@@ -390,7 +390,7 @@ extern "C" fn syslet_task_exit(task: *mut bindings::task_struct) {
         while let Some(worker) = pool.bury(task) {
             is_worker = true;
             // SAFETY: This is the exit probe, and the worker the current task's.
-            unsafe { exec::bury_suspended(&worker) };
+            unsafe { burial::bury_suspended(&worker) };
         }
     });
     if !is_worker {

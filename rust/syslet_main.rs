@@ -21,6 +21,7 @@ use kernel::prelude::*;
 mod arch;
 mod batch;
 mod block;
+mod burial;
 mod cachemiss;
 mod copy;
 mod device;
@@ -39,6 +40,7 @@ mod process;
 mod program;
 mod ring;
 mod run;
+mod spare;
 mod stats;
 mod symbols;
 mod trace;
@@ -46,6 +48,7 @@ mod trace;
 mod uapi;
 mod uatom;
 mod wait;
+mod worker;
 
 module! {
     type: Syslet,

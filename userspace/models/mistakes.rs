@@ -7,7 +7,7 @@ const SUITES: &[Suite] = &[EXIT, HANDOFF, RING];
 
 const EXIT: Suite = Suite {
     name: "exit",
-    files: &["block", "cachemiss", "flight", "notify", "process", "ring"],
+    files: &["block", "cachemiss", "flight", "notify", "process", "ring", "worker"],
     mistakes: &[
         Mistake {
             name: "only_a_user_disbands",
@@ -44,11 +44,11 @@ const EXIT: Suite = Suite {
 
 const HANDOFF: Suite = Suite {
     name: "handoff",
-    files: &["block", "cachemiss", "flight", "handoff", "notify", "ring"],
+    files: &["block", "cachemiss", "flight", "handoff", "notify", "ring", "worker"],
     mistakes: &[
         Mistake {
             name: "chooses_in_two_steps",
-            file: "cachemiss",
+            file: "worker",
             from: "self.seat.cmpxchg(reserved, reserved | CHOSEN, Full).is_ok()",
             to: "let there = self.seat.load(Acquire) == reserved;
                  if there {
@@ -64,13 +64,13 @@ const HANDOFF: Suite = Suite {
         },
         Mistake {
             name: "calls_as_it_chooses",
-            file: "cachemiss",
+            file: "worker",
             from: "cmpxchg(reserved, reserved | CHOSEN, Full)",
             to: "cmpxchg(reserved, reserved | CHOSEN | CALLED, Full)",
         },
         Mistake {
             name: "wakes_before_it_calls",
-            file: "cachemiss",
+            file: "worker",
             from: "self.seat.store(chosen | CALLED, Release);
         self.wake();",
             to: "self.wake();

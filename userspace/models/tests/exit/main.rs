@@ -17,7 +17,7 @@ mod rest {
     pub use super::handoff_rest::*;
 
     /// No task of these scenarios is in a program.
-    pub mod exec {
+    pub mod burial {
         pub unsafe fn bury<T>(_: &T) {}
         pub unsafe fn bury_suspended<T>(_: &T) {}
     }

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Finding a spare for a program that may block, and forking one.
+
+use kernel::bindings;
+use kernel::error::to_result;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+use kernel::task::Task;
+
+use crate::arch;
+use crate::exec::Session;
+use crate::flight::Flight;
+use crate::identity;
+use crate::policy::Abi;
+use crate::stats::Fallback;
+use crate::trace;
+use crate::worker::Worker;
+
+/// How many spares a thread forks at most before one is left for it.
+const FORK_TRIES: usize = 8;
+
+impl Session<'_> {
+    /// Sees to it that the flight has a spare for the current user context. False if that is not
+    /// possible.
+    pub fn provide_worker(&self, flight: &Flight) -> bool {
+        let found = self.find_worker(flight);
+        if let Err(reason) = found {
+            self.head.stats.fallback(reason);
+            trace::fallback(reason as u32);
+        }
+        found.is_ok()
+    }
+
+    fn find_worker(&self, flight: &Flight) -> Result<(), Fallback> {
+        let owned = flight.owned();
+        let page = self.established.parking.ok_or(Fallback::NoPage)?;
+        if self.abi != Abi::X86_64 {
+            return Err(Fallback::Compat);
+        }
+        identity::check_movable()?;
+        if self.frame.with_registers(|regs| arch::is_stepping(regs)) {
+            return Err(Fallback::Registers);
+        }
+
+        // The flight may have been here before, and still have the one that it reserved then.
+        // SAFETY: Unarmed, so the hook does not look, and this task is the only user.
+        let worker = unsafe { &mut (*owned).worker };
+        if worker
+            .as_ref()
+            .is_some_and(|worker| worker.still_serves(flight))
+        {
+            return Ok(());
+        }
+        let pool = &self.established.pool;
+        if let Some(other) = worker.take() {
+            pool.release(other, flight);
+        }
+        *worker = pool.reserve(flight);
+        // What could not be like its own child needs none.
+        // SAFETY: The current task.
+        if worker.is_none() && !unsafe { identity::same_origin(Task::current_raw()) } {
+            return Err(Fallback::TaskState);
+        }
+        for _ in 0..FORK_TRIES {
+            if worker.is_some() {
+                return Ok(());
+            }
+            let forked = self.fork_worker(flight, page)?;
+            // Some threads are unlike their own children, those with a keyring for one.
+            if forked.is_unlike() {
+                return Err(Fallback::NoSpare);
+            }
+            // Another thread may be faster to reserve it.
+            *worker = pool.reserve(flight);
+        }
+        worker.as_ref().map(|_| ()).ok_or(Fallback::NoSpare)
+    }
+
+    /// Forks a spare from the current user context, and waits until it has arrived.
+    #[cold]
+    fn fork_worker(&self, flight: &Flight, page: usize) -> Result<Arc<Worker>, Fallback> {
+        const FLAGS: u64 = (bindings::CLONE_VM
+            | bindings::CLONE_FS
+            | bindings::CLONE_FILES
+            | bindings::CLONE_SIGHAND
+            | bindings::CLONE_THREAD
+            | bindings::CLONE_SYSVSEM
+            | bindings::CLONE_IO) as u64;
+
+        let pool = &self.established.pool;
+        let worker = pool
+            .enlist(&self.established.ring)
+            .map_err(|_| Fallback::Limit)?;
+
+        // The child starts with the signals blocked that its parent has blocked: all of them, as
+        // it must not run a handler of the user's.
+        let mask = identity::block_signals();
+        let user = self.frame.save();
+        self.frame.with_registers(|regs| {
+            arch::prepare_fork(regs, page, arch::first_argument(&user), worker.id())
+        });
+        // The fork probe tells the worker its task.
+        // SAFETY: The flight is the current task's, and unarmed.
+        unsafe { (*flight.owned()).forking = Arc::as_ptr(&worker) };
+        let tid = self
+            .frame
+            .call_internally(arch::NR_CLONE, &[FLAGS, 0, 0, 0, 0, 0]);
+        // SAFETY: As above.
+        unsafe { (*flight.owned()).forking = core::ptr::null() };
+        self.frame.restore(&user);
+        identity::set_signal_mask(mask);
+        if to_result(tid as c_int).is_err() {
+            pool.strike_off(&worker);
+            return Err(Fallback::Fork);
+        }
+
+        self.head.stats.forks.add(1);
+        if !worker.await_arrival() {
+            return Err(Fallback::Fork);
+        }
+        Ok(worker)
+    }
+}
