@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* CANCEL: programs in flight are interrupted, and end as canceled. */
-#include <linux/userfaultfd.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include "async_test.h"
+#include "../watched_page.h"
 
 #define DATA	0xca9ce1ULL
 
@@ -274,24 +274,8 @@ static void *write_page(void *arg)
 	return NULL;
 }
 
-static int watch_page(char **page)
-{
-	long size = sysconf(_SC_PAGESIZE);
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	int fd = syscall(__NR_userfaultfd, O_CLOEXEC);
-
-	*page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	range.range.start = PTR(*page);
-	range.range.len = size;
-	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &range))
-		return -errno;
-	return fd;
-}
-
 TEST_F(cancel, what_cannot_be_interrupted)
 {
-	struct uffdio_zeropage zero = { 0 };
 	struct writer writer = { .fd = memfd_create("syslet-test", MFD_CLOEXEC) };
 	struct syslet_atom atoms[] = {
 		write_atom(writer.fd, "abc", 3),
@@ -299,15 +283,13 @@ TEST_F(cancel, what_cannot_be_interrupted)
 	};
 	__s64 results[2];
 	struct syslet_program program = PROGRAM(atoms, .user_data = DATA, .results = PTR(results));
-	int uffd = watch_page(&writer.page);
 	struct syslet_cqe cqe;
 	pthread_t thread;
 	pid_t tid;
+	int uffd;
 
 	ASSERT_LE(0, writer.fd);
-	if (uffd == -ENOSYS || uffd == -EPERM)
-		SKIP(return, "no userfaultfd");
-	ASSERT_LE(0, uffd);
+	WATCHED_PAGE(writer.page, uffd);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, write_page, &writer));
 	while (!(tid = __atomic_load_n(&writer.tid, __ATOMIC_ACQUIRE)))
 		sched_yield();
@@ -316,9 +298,7 @@ TEST_F(cancel, what_cannot_be_interrupted)
 	ASSERT_EQ(SYSLET_PENDING, program.status);
 	EXPECT_EQ(1, dev_cancel(self->head.fd, DATA, 0));
 	EXPECT_EQ(-ETIME, dev_wait(self->head.fd, 1, 50 * NSEC_PER_MSEC));
-	zero.range.start = PTR(writer.page);
-	zero.range.len = sysconf(_SC_PAGESIZE);
-	ASSERT_EQ(0, ioctl(uffd, UFFDIO_ZEROPAGE, &zero));
+	ASSERT_EQ(0, fill_page(uffd, writer.page));
 	ASSERT_EQ(0, pthread_join(thread, NULL));
 	EXPECT_EQ(16, writer.result);
 	ASSERT_EQ(0, take_wait(&self->head, &cqe));

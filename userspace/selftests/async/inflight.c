@@ -1,17 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What a program in flight holds on to, and what its caller may do meanwhile. */
-#include <linux/userfaultfd.h>
 #include "async_test.h"
+#include "../watched_page.h"
 
 FIXTURE_BLOCK(inflight);
-
-static void *fresh_page(void)
-{
-	void *page = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return page == MAP_FAILED ? NULL : page;
-}
 
 static int drop_page(void *page)
 {
@@ -217,48 +209,19 @@ TEST_F(inflight, the_caller_may_exec_again_at_once)
 	}
 }
 
-/* A page that userfaultfd watches: whoever touches it sleeps until it is filled. */
-static int watch_page(void *page)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register range = {
-		.range = { .start = PTR(page), .len = sysconf(_SC_PAGESIZE) },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	int fd = syscall(__NR_userfaultfd, O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	if (ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &range))
-		return -errno;
-	return fd;
-}
-
-static int fill_page(int fd, void *page)
-{
-	struct uffdio_zeropage zero = {
-		.range = { .start = PTR(page), .len = sysconf(_SC_PAGESIZE) },
-	};
-
-	return ioctl(fd, UFFDIO_ZEROPAGE, &zero) ? -errno : 0;
-}
-
 TEST_F(inflight, a_page_fault_blocks_too)
 {
-	char *page = fresh_page();
 	struct syslet_atom atoms[] = {
-		read_atom(self->block.go[0], page, 1),
+		read_atom(self->block.go[0], NULL, 1),
 		{ .nr = __NR_getppid },
 	};
 	struct syslet_program program = PROGRAM(atoms);
 	struct syslet_cqe cqe;
+	char *page;
 	int fd;
 
-	ASSERT_NE(NULL, page);
-	fd = watch_page(page);
-	if (fd == -ENOSYS || fd == -EPERM)
-		SKIP(return, "no userfaultfd");
-	ASSERT_LE(0, fd);
+	WATCHED_PAGE(page, fd);
+	atoms[0].args[1] = PTR(page);
 	ASSERT_EQ(1, write(self->block.go[1], "!", 1));
 	ASSERT_EQ(1, dev_exec(self->head.fd, &program, 1, 0));
 	ASSERT_EQ(SYSLET_PENDING, program.status);
@@ -319,31 +282,23 @@ static void *call_late(void *arg)
 
 TEST_F(inflight, a_head_that_is_closed_under_a_call)
 {
-	void *page = fresh_page(), *copy = fresh_page();
-	struct late_call call = { .head = &self->head, .program = page };
-	struct uffdio_copy fill = {
-		.dst = PTR(page),
-		.src = PTR(copy),
-		.len = sysconf(_SC_PAGESIZE),
-	};
+	void *page, *copy = fresh_page();
+	struct late_call call = { .head = &self->head };
 	pthread_t thread;
 	pid_t tid;
 	int fd;
 
-	ASSERT_NE(NULL, page);
 	ASSERT_NE(NULL, copy);
 	*(struct syslet_program *)copy = self->block.program;
-	fd = watch_page(page);
-	if (fd == -ENOSYS || fd == -EPERM)
-		SKIP(return, "no userfaultfd");
-	ASSERT_LE(0, fd);
+	WATCHED_PAGE(page, fd);
+	call.program = page;
 	ASSERT_EQ(0, pthread_create(&thread, NULL, call_late, &call));
 	while (!(tid = __atomic_load_n(&call.tid, __ATOMIC_ACQUIRE)))
 		sched_yield();
 	ASSERT_EQ(0, wait_blocked(tid, __NR_ioctl));
 	ASSERT_EQ(0, close(self->head.fd));
 	self->head.fd = -1;
-	ASSERT_EQ(0, ioctl(fd, UFFDIO_COPY, &fill));
+	ASSERT_EQ(0, fill_page_with(fd, page, copy));
 	ASSERT_EQ(0, pthread_join(thread, NULL));
 	ASSERT_EQ(1, call.ret);
 	EXPECT_EQ(SYSLET_PENDING, call.program->status);
