@@ -196,13 +196,8 @@ impl Pool {
     /// Waits in the pool, as an idle worker, for a user context to take over.
     pub fn park(&self, worker: &Arc<Worker>) -> Parked {
         self.forget_leadership(worker);
-        {
-            let mut inner = self.inner.lock();
-            if self.must_leave(&inner, worker) {
-                return self.leave(inner, worker);
-            }
-            worker.seat.store(IDLE, Relaxed);
-            let _ = inner.idle.push_within_capacity(worker.clone());
+        if let Some(parked) = self.sit_down(worker) {
+            return parked;
         }
         // SAFETY: The completion is initialised.
         unsafe { bindings::complete_all(worker.arrived.get()) };
@@ -221,13 +216,22 @@ impl Pool {
             }
             if run::signal_pending() {
                 set_state(bindings::TASK_RUNNING);
+                // A work may wait for what a task does that waits for this one to take over:
+                // Landlock has all threads of a process meet in one.
+                if !self.withdraw(worker) {
+                    Self::await_call(worker);
+                    continue;
+                }
                 // SAFETY: A parked task holds no locks.
                 unsafe { raw::syslet_task_work_run() };
-                if run::signal_pending() && self.withdraw(worker) {
-                    if run::fatal_signal_pending() {
-                        return self.leave(self.inner.lock(), worker);
-                    }
+                if run::fatal_signal_pending() {
+                    return self.leave(self.inner.lock(), worker);
+                }
+                if run::signal_pending() {
                     return Parked::Interrupted;
+                }
+                if let Some(parked) = self.sit_down(worker) {
+                    return parked;
                 }
                 continue;
             }
@@ -241,6 +245,30 @@ impl Pool {
                 left = kernel::time::msecs_to_jiffies(self.limits.idle_ms) as isize;
             }
         }
+    }
+
+    /// Waits until a worker that has been chosen is called, which is soon, or that is to leave.
+    fn await_call(worker: &Worker) {
+        loop {
+            set_state(bindings::TASK_UNINTERRUPTIBLE);
+            if worker.called().is_some() || worker.seat.load(Acquire) == DEAD {
+                set_state(bindings::TASK_RUNNING);
+                return;
+            }
+            // SAFETY: The state was set above, and the conditions looked at since.
+            unsafe { bindings::schedule() };
+        }
+    }
+
+    /// Becomes reservable, or has to leave.
+    fn sit_down(&self, worker: &Arc<Worker>) -> Option<Parked> {
+        let mut inner = self.inner.lock();
+        if self.must_leave(&inner, worker) {
+            return Some(self.leave(inner, worker));
+        }
+        worker.seat.store(IDLE, Relaxed);
+        let _ = inner.idle.push_within_capacity(worker.clone());
+        None
     }
 
     /// Stops being reservable, unless a flight has chosen the worker.
@@ -450,7 +478,10 @@ impl Pool {
     /// How many are parked, or carry a program: they are not in user mode.
     pub fn seated(&self) -> usize {
         let inner = self.inner.lock();
-        inner.count(|worker| !matches!(worker.seat.load(Relaxed), AWAY | FORKING | DEAD))
+        inner.count(|worker| {
+            !matches!(worker.seat.load(Relaxed), AWAY | FORKING | DEAD)
+                && is_alive(worker.task.load(Relaxed))
+        })
     }
 }
 

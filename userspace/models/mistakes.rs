@@ -147,9 +147,9 @@ const HANDOFF: Suite = Suite {
             name: "parks_in_a_closed_pool",
             file: "cachemiss",
             from: "if self.must_leave(&inner, worker) {
-                return self.leave(inner, worker);
-            }
-            worker.seat.store(IDLE, Relaxed);",
+            return Some(self.leave(inner, worker));
+        }
+        worker.seat.store(IDLE, Relaxed);",
             to: "worker.seat.store(IDLE, Relaxed);",
         },
         Mistake {

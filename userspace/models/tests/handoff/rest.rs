@@ -107,14 +107,15 @@ pub mod symbols {
             unsafe { &raw mut (*task).regs }
         }
 
+        /// No process of these scenarios has none registered when a task exits.
+        pub unsafe fn syslet_mark_exit(_: *mut kernel::bindings::task_struct) {}
+
         pub unsafe fn syslet_exits_last(task: *mut kernel::bindings::task_struct) -> bool {
             kernel::model::exits_last(task)
         }
 
         pub unsafe fn syslet_task_work_run() {
             kernel::sched::task_work_run();
-            // A worker that was chosen and not yet called comes by here again and again.
-            loom::thread::yield_now();
         }
     }
 }
