@@ -68,6 +68,9 @@ pub struct Session<'a> {
 
 /// How many references to the file the current task's frames hold during the ioctl that it has just
 /// entered: the session's, and, if the file table is shared, the ioctl's own.
+///
+/// The ioctl has looked at that itself a few instructions ago, and does not tell. If who shared the
+/// table is gone since, a thread that a filter kills leaves a reference behind.
 pub fn file_refs() -> usize {
     // SAFETY: The current task's own file table.
     let shared = unsafe { (*(*Task::current_raw()).files).count.counter } > 1;
@@ -209,10 +212,16 @@ impl Session<'_> {
             drop(worker);
             let handled = work.next as isize;
             let reopened = work.reopened;
-            flown = match handoff::report_pending(&work).and_then(|()| self.head.take_flight()) {
-                Ok(flight) => self.fly(flight, work, false),
-                // Some programs are on their way, so the call has not failed.
-                Err(_) => {
+            let told = handoff::report_pending(&work);
+            // As behind a program that ended here: a signal, or a failure to go on, ends the call.
+            // Some programs are on their way, so it has not failed.
+            let flight = told
+                .ok()
+                .filter(|()| !run::has_signal(self.frame.thread_flags()))
+                .and_then(|()| self.head.take_flight().ok());
+            flown = match flight {
+                Some(flight) => self.fly(flight, work, false),
+                None => {
                     if reopened {
                         self.close_again();
                     }

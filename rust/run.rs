@@ -196,8 +196,8 @@ fn interpret(flight: &Flight, frame: &Frame, abi: Abi, text: &impl Text, restart
                 // SAFETY: The current task owns the flight; the hook does not touch the mask.
                 identity::put_back_temporary_mask(temporary, unsafe { (*owned).mask });
             }
-            // Only such a result leaves a mask in force.
-            if result == EINTR_RESULT || settled {
+            // io_pgetevents() leaves its mask in force whatever it returns.
+            if result == EINTR_RESULT || settled || identity::temporary_mask().is_some() {
                 keep_mask(owned);
             }
             if state() == State::Settled && flight.is_canceled() {
