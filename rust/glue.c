@@ -357,6 +357,11 @@ void syslet_threadgroup_end(void)
 /* What set_child_tid of a task points to that has come by the exit probe. */
 static int syslet_gone;
 
+void syslet_mark_exit(struct task_struct *task)
+{
+	WRITE_ONCE(task->set_child_tid, (int __user __force *)&syslet_gone);
+}
+
 /**
  * syslet_exits_last - whether all other threads have come by the exit probe
  * @task: the current task, which is in that probe
@@ -382,17 +387,17 @@ static int syslet_gone;
  */
 bool syslet_exits_last(struct task_struct *task)
 {
-	int __user *gone = (int __user __force *)&syslet_gone;
 	struct task_struct *thread;
 	bool last = true;
 
-	task->set_child_tid = gone;
+	syslet_mark_exit(task);
 	if (atomic_read(&task->signal->live))
 		return false;
 	rcu_read_lock();
 	for_each_thread(task, thread) {
-		/* Without an address space: it came by before the process was registered. */
-		if (READ_ONCE(thread->mm) && thread->set_child_tid != gone) {
+		/* Without an address space: it came by before the module was loaded. */
+		if (READ_ONCE(thread->mm) &&
+		    READ_ONCE(thread->set_child_tid) != (int __user __force *)&syslet_gone) {
 			last = false;
 			break;
 		}

@@ -32,6 +32,7 @@ void syslet_tasklist_unlock(void);
 void syslet_threadgroup_begin(void);
 void syslet_threadgroup_end(void);
 bool syslet_missed_section(void);
+void syslet_mark_exit(struct task_struct *task);
 bool syslet_exits_last(struct task_struct *task);
 
 /* leader.c */

@@ -10,6 +10,7 @@ use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::sync::atomic::Atomic;
 use kernel::sync::atomic::Relaxed;
+use kernel::sync::rcu;
 use kernel::task::Task;
 
 use crate::arch;
@@ -22,15 +23,31 @@ kernel::sync::global_lock! {
     // SAFETY: Initialised by `init`, before the device exists.
     unsafe(uninit) static PROCESSES: SpinLock<Processes> = Processes {
         first: None,
+        begun: 0,
     };
 }
 
 /// How many processes are registered: exits look here first.
+///
+/// ```text
+/// task that exits                 task that registers its process
+/// ===============                 ===============================
+/// rcu_read_lock                   lock
+/// REGISTERED is 0?                REGISTERED is 0? then 1; note a grace period
+///   yes: mark                     unlock
+///   no:  lock; look; mark; unlock wait for that grace period
+/// rcu_read_unlock                 ... exits itself, at the earliest
+/// ```
+///
+/// So all that came by the exit probe before the process was registered are marked when one of its
+/// tasks looks whether all are.
 static REGISTERED: Atomic<i32> = Atomic::new(0);
 
 /// The processes that have made a head.
 struct Processes {
     first: Option<KBox<Process>>,
+    /// The end of the last time in which none was registered, as RCU counts.
+    begun: usize,
 }
 
 // SAFETY: What it points to is used under its lock.
@@ -190,6 +207,8 @@ fn live(signal: *const bindings::signal_struct) -> usize {
 /// Whether the leader's is the only user context of the current process. The current task is taken
 /// for a worker `if_worker`, though it is not parked.
 ///
+/// The leader may be gone, and another thread the only one.
+///
 /// There is no other thread then that could have an earlier leader in mind.
 pub fn is_single_threaded(if_worker: bool) -> bool {
     let signal = signal_of(Task::current_raw());
@@ -199,7 +218,12 @@ pub fn is_single_threaded(if_worker: bool) -> bool {
     if let Some(process) = registry.find(signal) {
         workers += process.workers(Pool::seated);
     }
-    live <= workers + 1
+    // SAFETY: Of the current task's leaders, the earlier and the new one, none is gone before it.
+    let leader_exits = unsafe {
+        let leader = (&raw const (*Task::current_raw()).group_leader).read_volatile();
+        (*leader).flags & bindings::PF_EXITING != 0
+    };
+    live <= workers + 1 && !leader_exits
 }
 
 /// The parking page of the current process, which is registered if it is not; `None` where the
@@ -231,10 +255,14 @@ pub fn parking_page(mm: &Mm) -> Result<Option<usize>> {
         Some(there) if ptr::eq(there.mm.as_raw(), mm.as_raw()) => return Ok(there.parking),
         Some(_) => registry.take(signal),
         None => {
-            REGISTERED.fetch_add(1, Relaxed);
+            if REGISTERED.fetch_add(1, Relaxed) == 0 {
+                // SAFETY: It may be called anywhere.
+                registry.begun = unsafe { bindings::get_state_synchronize_rcu() };
+            }
             None
         }
     };
+    let begun = registry.begun;
     let rest = registry.first.take();
     let mut process = process;
     process.next = rest;
@@ -244,6 +272,8 @@ pub fn parking_page(mm: &Mm) -> Result<Option<usize>> {
     registry.first = Some(process);
     drop(registry);
     drop(old);
+    // SAFETY: Process context, without locks that an RCU reader takes.
+    unsafe { bindings::cond_synchronize_rcu_expedited(begun) };
     Ok(parking)
 }
 
@@ -375,13 +405,18 @@ extern "C" fn syslet_task_exit(task: *mut bindings::task_struct) {
         // SAFETY: The flight lasts until its burial, which the task comes by later on its way out.
         unsafe { burial::bury(&*flight) };
     }
+    let _rcu = rcu::read_lock();
     if REGISTERED.load(Relaxed) == 0 {
+        // SAFETY: `task` is the current one, in its probe.
+        unsafe { raw::syslet_mark_exit(task) };
         return;
     }
 
     let signal = signal_of(task);
     let mut registry = PROCESSES.lock();
     let Some(process) = registry.find(signal) else {
+        // SAFETY: As above.
+        unsafe { raw::syslet_mark_exit(task) };
         return;
     };
     let mut is_worker = process.is_parked(task);

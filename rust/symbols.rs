@@ -66,7 +66,9 @@ pub mod raw {
         pub fn syslet_arch_movable() -> bool;
         /// Gives the current task the registers of `from` that its frame does not hold.
         pub fn syslet_arch_take(from: *mut bindings::task_struct);
-        /// Whether the current task is the last of its process in the exit probe. The caller has the
+        /// Marks the current task as one that has come by the exit probe.
+        pub fn syslet_mark_exit(task: *mut bindings::task_struct);
+        /// The same. Whether the current task is the last of its process in the exit probe. The caller has the
         /// lock of all processes.
         pub fn syslet_exits_last(task: *mut bindings::task_struct) -> bool;
         /// The user registers saved at the top of `task`'s kernel stack.

@@ -138,6 +138,12 @@ pub unsafe fn vm_mmap(_: *mut file, _: usize, _: usize, _: usize, _: usize, _: u
     crate::model::PARKING_PAGE
 }
 
+pub unsafe fn get_state_synchronize_rcu() -> usize {
+    0
+}
+
+pub unsafe fn cond_synchronize_rcu_expedited(_: usize) {}
+
 pub unsafe fn vm_munmap(_: usize, _: usize) -> c_int {
     0
 }
