@@ -29,15 +29,30 @@ const LEADER_TRIES_AT_ONCE: usize = 10;
 #[inline]
 pub fn check_movable() -> Result<(), Fallback> {
     let task = Task::current_raw();
+    // SAFETY: The current task's own field.
+    if unsafe { (*task).ptrace } != 0 {
+        return Err(Fallback::Traced);
+    }
+    if has_own_state() {
+        return Err(Fallback::TaskState);
+    }
+    // SAFETY: `Symbols` lives as long as the device does.
+    if !unsafe { raw::syslet_arch_movable() } {
+        return Err(Fallback::Registers);
+    }
+    Ok(())
+}
+
+/// Whether there is something that belongs to the current task, whichever context it has.
+#[inline]
+fn has_own_state() -> bool {
+    let task = Task::current_raw();
     // SAFETY: The current task's own fields.
     unsafe {
-        if (*task).ptrace != 0 {
-            return Err(Fallback::Traced);
-        }
         let user_dispatch = 1 << bindings::syscall_work_bit_SYSCALL_WORK_BIT_SYSCALL_USER_DISPATCH;
         let tracees = &raw const (*task).ptraced;
         let pi_states = &raw const (*task).futex.pi_state_list;
-        if (*task).thread_info.syscall_work & user_dispatch != 0
+        (*task).thread_info.syscall_work & user_dispatch != 0
             || !(*task).io_uring.is_null()
             || !(*task).utask.is_null()
             || !(*task).vfork_done.is_null()
@@ -49,15 +64,7 @@ pub fn check_movable() -> Result<(), Fallback> {
                 .bases
                 .iter()
                 .any(|base| base.nextevt != NO_CPU_TIMER)
-        {
-            return Err(Fallback::TaskState);
-        }
     }
-    // SAFETY: `Symbols` lives as long as the device does.
-    if !unsafe { raw::syslet_arch_movable() } {
-        return Err(Fallback::Registers);
-    }
-    Ok(())
 }
 
 /// Whether `spare` is as if it had just been forked from the current task.
@@ -199,6 +206,10 @@ unsafe fn swap_identity(from: *mut bindings::task_struct) -> bool {
 /// this is over, with `mask` as its user's signal mask.
 pub unsafe fn take(from: *mut bindings::task_struct, mask: usize) -> bool {
     let me = Task::current_raw();
+    // Another thread can give one a CPU timer, by its TID: the user's thread may not get that.
+    if has_own_state() {
+        return false;
+    }
     // SAFETY: By the safety requirement.
     if !unsafe { swap_identity(from) } {
         return false;
