@@ -81,6 +81,8 @@ fn ioctl(head: &Head, file: &File, abi: Abi, cmd: u32, arg: usize) -> Result<isi
     const EXEC_UATOM: u32 = uapi::ioc_unsized(uapi::IOC_EXEC_UATOM);
     const PARK: u32 = uapi::ioc_unsized(uapi::IOC_PARK);
 
+    // Before anything that sleeps: who shares the file table may be gone then.
+    let file_refs = exec::file_refs();
     // A program may not drive the device that drives it.
     if block::current_flight().is_some() {
         return Err(EPERM);
@@ -94,7 +96,7 @@ fn ioctl(head: &Head, file: &File, abi: Abi, cmd: u32, arg: usize) -> Result<isi
             file,
             frame: &frame,
             abi,
-            file_refs: exec::file_refs(),
+            file_refs,
         })
     };
     match uapi::ioc_unsized(cmd) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Every atom passes the caller's seccomp filter as the call that it is. */
 #include "filter.h"
+#include "watched_page.h"
 
 FIXTURE_HEAD(filter, 64);
 
@@ -329,6 +330,83 @@ TEST(a_killed_thread_leaves_nothing_behind)
 	}
 	EXPECT_EQ(0, child_status(pid));
 	EXPECT_EQ(before, module_references_come_to(before));
+}
+
+/* A thread that shares its file table with another process when it calls EXEC, and not for long. */
+struct sharing {
+	struct head head;
+	struct judged judged;
+	int go[2], fd;
+	void *page;
+	pid_t sharer;
+	char stack[16384];
+};
+
+static int share_until_told(void *arg)
+{
+	struct sharing *sharing = arg;
+	char byte;
+
+	syscall(__NR_read, sharing->go[0], &byte, 1);
+	syscall(__NR_exit_group, 0);
+	return 0;
+}
+
+static void *end_in_exec_while_sharing(void *arg)
+{
+	struct sharing *sharing = arg;
+
+	if (unshare(CLONE_FILES))
+		return NULL;
+	sharing->sharer = clone(share_until_told, sharing->stack + sizeof(sharing->stack),
+				CLONE_VM | CLONE_FILES | SIGCHLD, sharing);
+	if (sharing->sharer < 0 || install(__NR_getppid, 0, SECCOMP_RET_KILL_THREAD, 0))
+		_exit(2);
+	dev_ioctl(sharing->head.fd, SYSLET_IOC_EXEC, sharing->page);
+	_exit(3);
+}
+
+TEST(a_killed_thread_whose_file_table_was_shared_leaves_nothing_behind)
+{
+	struct sharing *sharing;
+	long before = module_references();
+	struct syslet_exec *exec;
+	pthread_t thread;
+	int status;
+	pid_t pid;
+
+	if (before == -ENOENT)
+		SKIP(return, "not a module");
+	sharing = malloc(sizeof(*sharing));
+	exec = fresh_page();
+	ASSERT_NE(NULL, sharing);
+	ASSERT_NE(NULL, exec);
+	judged_init(&sharing->judged);
+	*exec = (struct syslet_exec) {
+		.size = sizeof(*exec), .programs = PTR(&sharing->judged.program), .nr_programs = 1,
+	};
+	ASSERT_EQ(0, pipe(sharing->go));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		sharing->page = fresh_page();
+		sharing->fd = watch_page(sharing->page);
+		if (sharing->fd < 0)
+			_exit(sharing->fd == -ENOSYS || sharing->fd == -EPERM ? 77 : 1);
+		if (head_open(&sharing->head, 8) ||
+		    pthread_create(&thread, NULL, end_in_exec_while_sharing, sharing) ||
+		    page_is_wanted(sharing->fd) || write(sharing->go[1], "!", 1) != 1 ||
+		    waitpid(sharing->sharer, NULL, __WALL) != sharing->sharer)
+			_exit(1);
+		_exit(fill_page_with(sharing->fd, sharing->page, exec) ||
+		      pthread_join(thread, NULL));
+	}
+	status = child_status(pid);
+	if (status == 77)
+		SKIP(return, "no userfaultfd");
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(before, module_references_come_to(before));
+	free(sharing);
 }
 
 TEST_F_SIGNAL(filter, strict_mode_knows_no_ioctl, SIGKILL)
