@@ -27,6 +27,7 @@
 #include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 #include <linux/version.h>
+#include <asm/unistd.h>
 
 #include "glue.h"
 
@@ -230,15 +231,23 @@ void syslet_glue_exit(void)
 	unregister_fprobe(&syslet_leader_probe);
 }
 
-/* The kernel's own switch over the 64-bit system calls. */
+/*
+ * The kernel's own switch over the 64-bit system calls. It is compiled for what
+ * its one caller lets through: a number beyond the table is any call of it. The
+ * policy may list calls that are newer than the kernel.
+ */
 long syslet_call_x64(const struct pt_regs *regs, unsigned int nr)
 {
+	if (unlikely(nr >= NR_syscalls))
+		return -ENOSYS;
 	return static_call(syslet_x64)(regs, nr);
 }
 
 /* The same for the 32-bit ones. */
 long syslet_call_ia32(const struct pt_regs *regs, unsigned int nr)
 {
+	if (unlikely(nr >= IA32_NR_syscalls))
+		return -ENOSYS;
 	return static_call(syslet_ia32)(regs, nr);
 }
 
