@@ -282,3 +282,7 @@ fn sigsys_pending() -> bool {
     let set = unsafe { (*Task::current_raw()).pending.signal.sig[0] };
     set & SIGSYS != 0
 }
+
+#[cfg(CONFIG_SYSLET_KUNIT_TEST)]
+#[path = "kunit/dispatch.rs"]
+mod kunit;

@@ -340,3 +340,7 @@ impl Ring {
         Ok(())
     }
 }
+
+#[cfg(CONFIG_SYSLET_KUNIT_TEST)]
+#[path = "kunit/ring.rs"]
+mod kunit;

@@ -33,6 +33,8 @@ mod handoff;
 mod head;
 mod identity;
 mod indices;
+#[cfg(CONFIG_SYSLET_KUNIT_TEST)]
+mod kunit;
 mod notify;
 mod params;
 mod policy;

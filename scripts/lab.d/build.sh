@@ -76,7 +76,8 @@ build_module() {
 build_debug() {
 	set_up_debug
 	mkdir -p "$OUT/module-debug"
-	in_tree make -s -j"$(nproc)" modules KDIR="$DEBUG_KERNEL" MO="$OUT/module-debug"
+	in_tree make -s -j"$(nproc)" modules KDIR="$DEBUG_KERNEL" MO="$OUT/module-debug" \
+		CONFIG_SYSLET_KUNIT_TEST=y
 	say "module: $DEBUG_MODULE"
 }
 
