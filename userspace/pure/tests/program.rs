@@ -2,28 +2,24 @@
 
 //! Checked programs: what is accepted, what is refused and how, and how one runs.
 //!
-//! The oracles here are written from the header's text, not from the code.
+//! The oracles are in a crate of their own.
 
 use proptest::prelude::*;
+use syslet_oracles::interpreter;
+use syslet_oracles::interpreter::NOT_CALLED;
+use syslet_oracles::program as oracle;
+use syslet_oracles::program::CONDITIONS;
 use syslet_pure::policy;
 use syslet_pure::policy::Abi;
 use syslet_pure::policy::Verdict;
 use syslet_pure::program;
 use syslet_pure::program::Limits;
+use syslet_pure::program::Listed;
 use syslet_pure::program::Next;
 use syslet_pure::program::Refusal;
 use syslet_pure::program::Results;
 use syslet_pure::uapi;
 use syslet_pure::uapi::Atom;
-
-const CONDITIONS: [u32; 4] = [
-    uapi::STOP_ON_NONZERO,
-    uapi::STOP_ON_ZERO,
-    uapi::STOP_ON_NEGATIVE,
-    uapi::STOP_ON_NON_POSITIVE,
-];
-
-const EINVAL: i64 = 22;
 
 fn abi() -> impl Strategy<Value = Abi> {
     prop_oneof![Just(Abi::X86_64), Just(Abi::I386)]
@@ -35,7 +31,7 @@ fn result() -> impl Strategy<Value = i64> {
         Just(0),
         Just(1),
         Just(-1),
-        Just(-EINVAL),
+        Just(NOT_CALLED),
         Just(i64::MIN),
         Just(i64::MAX),
         any::<i64>(),
@@ -132,113 +128,6 @@ fn apply(atoms: &mut [Atom], index: usize, change: &Change) {
     }
 }
 
-/// What the header says about an atom's fields.
-fn is_well_formed(atom: &Atom, index: usize, len: usize) -> bool {
-    let conditions: u32 = CONDITIONS.iter().sum();
-    let skips = atom.flags & uapi::SKIP_ON_STOP == uapi::SKIP_ON_STOP;
-    let takes_earlier_results = atom
-        .arg_from
-        .iter()
-        .all(|&from| from == 0 || usize::from(from - 1) < index);
-    let jump = if skips {
-        // Without a condition there is nothing to jump on.
-        let target = index + 1 + usize::from(atom.skip);
-        atom.skip >= 1 && target <= len && atom.flags & conditions != 0
-    } else {
-        atom.skip == 0
-    };
-    let known = conditions | uapi::SKIP_ON_STOP;
-    takes_earlier_results && jump && atom.flags | known == known && atom.reserved == 0
-}
-
-/// What `check_atoms` must answer: the first atom that is wrong decides.
-fn expected(abi: Abi, atoms: &[Atom]) -> Result<(), Refusal> {
-    for (index, atom) in atoms.iter().enumerate() {
-        if !is_well_formed(atom, index, atoms.len()) {
-            return Err(Refusal::Invalid);
-        }
-        if atom.nr == uapi::NR_UMEM_ADD {
-            continue;
-        }
-        match policy::verdict(abi, atom.nr).code() {
-            uapi::POLICY_ALLOW => {}
-            uapi::POLICY_DENY => return Err(Refusal::DeniedCall),
-            _ => return Err(Refusal::UnknownCall),
-        }
-    }
-    Ok(())
-}
-
-/// An atom that was called, or that could not be for want of an argument.
-type Step = (usize, Option<[u64; 6]>);
-
-/// How a program ended: by itself, or by a stop condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Fell,
-    Stopped,
-}
-
-/// Runs a program by the header's text; the atom at `i` returns `results[i]`.
-fn reference(atoms: &[Atom], results: &[i64]) -> (Vec<Step>, Vec<Option<i64>>, End) {
-    let mut steps = Vec::new();
-    let mut returned: Vec<Option<i64>> = vec![None; atoms.len()];
-    let mut index = 0;
-    while index < atoms.len() {
-        let atom = &atoms[index];
-        let args: Option<Vec<u64>> = (0..6)
-            .map(|arg| match atom.arg_from[arg] {
-                0 => Some(atom.args[arg]),
-                from => returned[usize::from(from) - 1]
-                    .map(|result| u64::from_ne_bytes(result.to_ne_bytes())),
-            })
-            .collect();
-        let args = args.map(|args| <[u64; 6]>::try_from(args).expect("six"));
-        // "An atom that takes the result of one that was jumped over is not called; its own
-        // result is -EINVAL."
-        let result = args.map_or(-EINVAL, |_| results[index]);
-        steps.push((index, args));
-        returned[index] = Some(result);
-
-        let has = |flag| atom.flags & flag != 0;
-        let stop = has(uapi::STOP_ON_NONZERO) && result != 0
-            || has(uapi::STOP_ON_ZERO) && result == 0
-            || has(uapi::STOP_ON_NEGATIVE) && result < 0
-            || has(uapi::STOP_ON_NON_POSITIVE) && result <= 0;
-        index += 1;
-        if stop {
-            if !has(uapi::SKIP_ON_STOP) {
-                return (steps, returned, End::Stopped);
-            }
-            index += usize::from(atom.skip);
-        }
-    }
-    (steps, returned, End::Fell)
-}
-
-/// Runs a program as the module does.
-fn run(atoms: &[Atom], returns: &[i64]) -> (Vec<Step>, Vec<Option<i64>>, End) {
-    let mut steps = Vec::new();
-    let mut results = Results::new();
-    let mut index = 0;
-    let end = loop {
-        let args = results.arguments(&atoms[index]);
-        let result = args.map_or(-EINVAL, |_| returns[index]);
-        steps.push((index, args));
-        results.set(index, result);
-        match program::next(&atoms[index], index, result, atoms.len()) {
-            Next::Atom(next) => {
-                assert!(index < next && next < atoms.len(), "{index} -> {next}");
-                index = next;
-            }
-            Next::End => break End::Fell,
-            Next::Stop => break End::Stopped,
-        }
-    };
-    let returned = (0..atoms.len()).map(|index| results.get(index)).collect();
-    (steps, returned, end)
-}
-
 proptest! {
     #[test]
     fn a_valid_program_is_accepted((abi, atoms) in valid_program()) {
@@ -251,12 +140,7 @@ proptest! {
     ) {
         let before = atoms.clone();
         program::mark_free(abi, &mut atoms);
-        for (marked, atom) in atoms.iter().zip(&before) {
-            let free = atom.nr != uapi::NR_UMEM_ADD && policy::rule(abi, atom.nr).is_none();
-            prop_assert_eq!(marked.reserved == program::FREE, free, "{}", atom.nr);
-            // And that is all that changes.
-            prop_assert_eq!(Atom { reserved: 0, ..*marked }, *atom);
-        }
+        oracle::check_marks(abi, &before, &atoms);
     }
 
     #[test]
@@ -268,7 +152,7 @@ proptest! {
             let at = at.index(atoms.len());
             apply(&mut atoms, at, change);
         }
-        prop_assert_eq!(program::check_atoms(abi, &atoms), expected(abi, &atoms));
+        prop_assert_eq!(program::check_atoms(abi, &atoms), oracle::check_atoms(abi, &atoms));
     }
 
     #[test]
@@ -303,7 +187,7 @@ proptest! {
                 Atom { nr, flags, args, arg_from, skip, reserved }
             })
             .collect();
-        prop_assert_eq!(program::check_atoms(abi, &atoms), expected(abi, &atoms));
+        prop_assert_eq!(program::check_atoms(abi, &atoms), oracle::check_atoms(abi, &atoms));
     }
 
     #[test]
@@ -320,10 +204,10 @@ proptest! {
                 atoms[at] = kept;
             }
         }
-        let (steps, returned, end) = run(&atoms, &results);
-        prop_assert!(steps.len() <= atoms.len());
-        prop_assert!(steps.windows(2).all(|pair| pair[0].0 < pair[1].0));
-        prop_assert_eq!((steps, returned, end), reference(&atoms, &results));
+        let text = Listed { atoms: &atoms, results: 0 };
+        let ran = interpreter::run(&text, |index| results[index]);
+        prop_assert!(ran.steps.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        prop_assert_eq!(ran, oracle::run(&atoms, &results));
     }
 
     #[test]
@@ -359,26 +243,14 @@ proptest! {
             ..uapi::Program::default()
         };
         let limits = Limits { atoms: limit, programs: 1 };
-        let known = uapi::ASYNC | uapi::SYNC | uapi::NO_COMPLETE;
-        let contradictory = flags & uapi::ASYNC != 0 && flags & uapi::SYNC != 0;
-        let expected = if flags | known != known || contradictory || nr_atoms == 0 {
-            Err(Refusal::Invalid)
-        } else if nr_atoms > limit {
-            Err(Refusal::TooBig)
-        } else {
-            Ok(nr_atoms as usize)
-        };
+        let expected = oracle::check_header(&program, limits);
         prop_assert_eq!(program::check_header(&program, limits), expected);
     }
 
     #[test]
     fn a_batch_is_bounded(count in prop_oneof![any::<u32>(), 0..2048u32], limit in 1..=1024u32) {
         let limits = Limits { atoms: 1, programs: limit };
-        let expected = match count {
-            0 => Err(Refusal::Invalid),
-            count if count <= limit => Ok(count as usize),
-            _ => Err(Refusal::TooBig),
-        };
+        let expected = oracle::check_batch(count, limits);
         prop_assert_eq!(program::check_batch(count, limits), expected);
     }
 }
@@ -438,7 +310,7 @@ fn small_programs_are_judged_by_the_header() {
                 };
                 assert_eq!(
                     program::check_atoms(Abi::X86_64, &atoms),
-                    expected(Abi::X86_64, &atoms),
+                    oracle::check_atoms(Abi::X86_64, &atoms),
                     "{index} {atoms:?}"
                 );
             }

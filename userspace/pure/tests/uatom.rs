@@ -2,252 +2,49 @@
 
 //! Chains of uatoms: that a translated chain does what the one in memory would have done.
 //!
-//! The oracle runs the chain in its memory, as the kernel of 2007 did: an atom at a time, looking
-//! up arguments and successors when it gets there.
-
-use std::collections::HashMap;
+//! The oracle, which is in a crate of its own, runs the chain in its memory, as the kernel of 2007
+//! did.
 
 use proptest::prelude::*;
+use syslet_oracles::memory::lay_out;
+use syslet_oracles::memory::word;
+use syslet_oracles::memory::Uatom;
+use syslet_oracles::memory::Words;
+use syslet_oracles::memory::UATOMS;
+use syslet_oracles::uatom as oracle;
+use syslet_oracles::uatom::run;
+use syslet_oracles::uatom::Owned;
+use syslet_oracles::uatom::CONDITIONS;
+use syslet_oracles::uatom::SKIP;
 use syslet_pure::policy::Abi;
-use syslet_pure::program::Next;
 use syslet_pure::program::Refusal;
-use syslet_pure::program::Results;
-use syslet_pure::program::Text;
 use syslet_pure::uapi;
-use syslet_pure::uapi::Atom;
 use syslet_pure::uatom;
-use syslet_pure::uatom::Chain;
-use syslet_pure::uatom::Link;
-use syslet_pure::uatom::Memory;
-use syslet_pure::uatom::Translated;
-
-const CONDITIONS: [u64; 4] = [0x08, 0x10, 0x20, 0x40];
-const SKIP: u64 = 0x80;
-
-/// Where the uatoms of the tests are, one behind the other, and their variables.
-const UATOMS: u64 = 0x10_0000;
-const VARIABLES: u64 = 0x20_0000;
-
-fn word(abi: Abi) -> u64 {
-    match abi {
-        Abi::X86_64 => 8,
-        Abi::I386 => 4,
-    }
-}
-
-/// User memory by words, which remembers how often each was read.
-#[derive(Clone)]
-struct Words {
-    abi: Abi,
-    at: HashMap<u64, u64>,
-    reads: HashMap<u64, u32>,
-}
-
-impl Memory for Words {
-    fn read<const N: usize>(&mut self, at: u64) -> Option<[u64; N]> {
-        let mut words = [0; N];
-        let mut at = at;
-        for value in &mut words {
-            *value = *self.at.get(&at)?;
-            *self.reads.entry(at).or_default() += 1;
-            at += word(self.abi);
-        }
-        Some(words)
-    }
-}
-
-/// A uatom by indices: of uatoms and of variables.
-#[derive(Clone, Debug, Default)]
-struct Uatom {
-    flags: u64,
-    nr: u64,
-    ret: Option<usize>,
-    next: Option<usize>,
-    args: Vec<usize>,
-}
-
-fn uatom_at(abi: Abi, index: usize) -> u64 {
-    UATOMS + 11 * word(abi) * index as u64
-}
-
-fn variable_at(abi: Abi, index: usize) -> u64 {
-    VARIABLES + word(abi) * index as u64
-}
-
-/// Puts uatoms and variables into memory.
-fn lay_out(abi: Abi, uatoms: &[Uatom], variables: &[u64]) -> Words {
-    let mut memory = Words {
-        abi,
-        at: HashMap::new(),
-        reads: HashMap::new(),
-    };
-    let variable = |index: Option<usize>| index.map_or(0, |index| variable_at(abi, index));
-    for (index, uatom) in uatoms.iter().enumerate() {
-        let mut words = vec![
-            uatom.flags,
-            uatom.nr,
-            variable(uatom.ret),
-            uatom.next.map_or(0, |next| uatom_at(abi, next)),
-        ];
-        words.extend((0..6).map(|arg| variable(uatom.args.get(arg).copied())));
-        for (at, value) in words.into_iter().enumerate() {
-            let at = uatom_at(abi, index) + at as u64 * word(abi);
-            memory.at.insert(at, value);
-        }
-    }
-    for (index, &value) in variables.iter().enumerate() {
-        memory.at.insert(variable_at(abi, index), value);
-    }
-    memory
-}
-
-/// A translated chain with its own buffers.
-struct Owned {
-    abi: Abi,
-    atoms: Vec<Atom>,
-    links: Vec<Link>,
-    flags: u32,
-}
-
-impl Owned {
-    fn chain(&self) -> Chain<'_> {
-        Chain::new(self.abi, &self.atoms, &self.links)
-    }
-}
 
 fn translate(memory: &mut Words, flags: u32, limit: usize) -> Result<Owned, Refusal> {
-    let abi = memory.abi;
-    // Not zeroes: whatever was in the buffers must not matter.
-    let stale = Atom {
-        nr: 7,
-        flags: 0xff,
-        args: [9; 6],
-        arg_from: [1; 6],
-        ..Atom::default()
-    };
-    let mut atoms = vec![stale; limit];
-    let mut links = vec![Link::default(); limit];
-    let Translated { len, flags } =
-        uatom::translate(abi, UATOMS, flags, memory, &mut atoms, &mut links)?;
-    atoms.truncate(len);
-    links.truncate(len);
-    Ok(Owned {
-        abi,
-        atoms,
-        links,
-        flags,
-    })
+    oracle::translate(memory.abi, memory, UATOMS, flags, limit)
 }
 
-/// What is seen of an atom that runs: its number, its arguments, and where its result goes.
-type Step = (u64, [u64; 6], Option<u64>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Fell,
-    Stopped,
-    Loops,
+/// The uatom at an address, by its index.
+fn index_of(abi: Abi, at: u64) -> usize {
+    usize::try_from((at - UATOMS) / (11 * word(abi))).expect("few uatoms")
 }
 
-fn stops(flags: u64, result: i64) -> bool {
-    flags & 0x08 != 0 && result != 0
-        || flags & 0x10 != 0 && result == 0
-        || flags & 0x20 != 0 && result < 0
-        || flags & 0x40 != 0 && result <= 0
-}
-
-/// Runs the chain in memory: `result` says what the uatom at an index returns.
-fn reference(memory: &Words, result: impl Fn(usize) -> i64) -> (Vec<Step>, End) {
-    let abi = memory.abi;
-    let mut words = memory.at.clone();
-    let mut at = UATOMS;
-    let mut steps = Vec::new();
-    while at != 0 {
-        if steps.len() > 64 {
-            return (steps, End::Loops);
-        }
-        let here = at;
-        let field = |index: u64| words[&(here + index * word(abi))];
-        let (flags, nr, ret_ptr, next) = (field(0), field(1), field(2), field(3));
-        let mut args = [0; 6];
-        for (index, arg) in args.iter_mut().enumerate() {
-            match field(4 + index as u64) {
-                0 => break,
-                arg_ptr => *arg = words[&arg_ptr],
-            }
-        }
-        let index = usize::try_from((at - UATOMS) / (11 * word(abi))).expect("few uatoms");
-        let value = result(index);
-        steps.push((nr, args, (ret_ptr != 0).then_some(ret_ptr)));
-        if ret_ptr != 0 {
-            let stored = u64::from_ne_bytes(value.to_ne_bytes());
-            let mask = if abi == Abi::I386 {
-                0xffff_ffff
-            } else {
-                u64::MAX
-            };
-            words.insert(ret_ptr, stored & mask);
-        }
-        at = next;
-        if stops(flags, value) {
-            if flags & SKIP == 0 {
-                return (steps, End::Stopped);
-            }
-            at = here + 11 * word(abi);
-        }
-    }
-    (steps, End::Fell)
-}
-
-/// The indices of uatoms in the order of the walk, by the text of the documentation.
-fn walk(uatoms: &[Uatom]) -> Vec<usize> {
-    fn follow(uatoms: &[Uatom], order: &mut Vec<usize>, first: usize) {
-        let mut at = Some(first);
-        while let Some(index) = at.filter(|index| !order.contains(index)) {
-            order.push(index);
-            at = uatoms[index].next;
-        }
-    }
-    let mut order = Vec::new();
-    follow(uatoms, &mut order, 0);
-    let mut place = 0;
-    while place < order.len() {
-        let index = order[place];
-        let flags = uatoms[index].flags;
-        if flags & SKIP != 0 && flags & 0x78 != 0 {
-            follow(uatoms, &mut order, index + 1);
-        }
-        place += 1;
-    }
+/// The indices of uatoms in the order of the walk.
+fn walk(memory: &Words) -> Vec<usize> {
+    let order = oracle::walk(memory, UATOMS);
     order
+        .into_iter()
+        .map(|at| index_of(memory.abi, at))
+        .collect()
 }
 
-/// Runs a translated chain as the module does.
-fn run(chain: &Owned, result: impl Fn(usize) -> i64) -> (Vec<Step>, Vec<usize>, End) {
-    let text = chain.chain();
-    let mut results = Results::new();
-    let (mut steps, mut indices) = (Vec::new(), Vec::new());
-    let mut index = 0;
-    let end = loop {
-        assert!(steps.len() <= 64, "it does not end");
-        let args = text
-            .arguments(&text.atoms()[index], &results)
-            .expect("always there");
-        let value = result(index);
-        steps.push((
-            u64::from(text.atoms()[index].nr),
-            args,
-            text.stores(index).then(|| text.slot(index)),
-        ));
-        indices.push(index);
-        results.set(index, value);
-        match text.next(&text.atoms()[index], index, value) {
-            Next::Atom(next) => index = next,
-            Next::End => break End::Fell,
-            Next::Stop => break End::Stopped,
-        }
-    };
-    (steps, indices, end)
+/// What a chain does in memory, where `result` says what the uatom at an index returns.
+fn reference(
+    memory: &Words,
+    result: impl Fn(usize) -> i64,
+) -> (Vec<oracle::Step>, syslet_oracles::interpreter::End) {
+    oracle::reference(memory, UATOMS, |at| result(index_of(memory.abi, at)))
 }
 
 fn abi() -> impl Strategy<Value = Abi> {
@@ -313,7 +110,7 @@ proptest! {
         let mut memory = lay_out(abi, &uatoms, &variables);
         let untouched = memory.clone();
         let chain = translate(&mut memory, 0, 64).expect("a chain without loops");
-        let order = walk(&uatoms);
+        let order = walk(&memory);
         prop_assert_eq!(chain.atoms.len(), order.len());
 
         let (steps, indices, end) = run(&chain, |index| results[order[index]]);
@@ -326,7 +123,7 @@ proptest! {
     fn any_chain_is_refused_only_for_its_loops((abi, uatoms, variables, results) in case(false)) {
         let mut memory = lay_out(abi, &uatoms, &variables);
         let untouched = memory.clone();
-        let order = walk(&uatoms);
+        let order = walk(&memory);
         match translate(&mut memory, 0, 64) {
             Ok(chain) => {
                 let (steps, _, end) = run(&chain, |index| results[order[index]]);
@@ -334,28 +131,24 @@ proptest! {
             }
             Err(refusal) => {
                 prop_assert_eq!(refusal, Refusal::Loop);
-                prop_assert!(has_loop(&uatoms));
+                let defects = oracle::defects(&untouched, UATOMS, 0, 64);
+                prop_assert_eq!(defects, [Refusal::Loop]);
             }
         }
     }
 
     #[test]
-    fn each_word_of_a_uatom_is_read_once((abi, uatoms, variables, _) in case(false)) {
+    fn each_word_of_a_uatom_is_read_once((abi, uatoms, variables, _) in case(true)) {
         let mut memory = lay_out(abi, &uatoms, &variables);
-        let _ = translate(&mut memory, 0, 64);
-        for (&at, &reads) in &memory.reads {
-            prop_assert!(at >= VARIABLES || reads == 1, "{at:#x} was read {reads} times");
-        }
-        // Arguments: once for each uatom that names them.
-        let wanted: usize = walk(&uatoms).iter().map(|&index| uatoms[index].args.len()).sum();
-        let read: u32 = memory.reads.iter().filter(|(&at, _)| at >= VARIABLES).map(|(_, n)| n).sum();
-        prop_assert!(read as usize <= wanted);
+        let order = oracle::walk(&memory, UATOMS);
+        translate(&mut memory, 0, 64).expect("a chain without loops");
+        prop_assert_eq!(oracle::reads(&memory, &order), memory.reads);
     }
 
     #[test]
     fn the_limit_is_exact((abi, uatoms, variables, _) in case(true), limit in 0..=64usize) {
         let mut memory = lay_out(abi, &uatoms, &variables);
-        let len = walk(&uatoms).len();
+        let len = walk(&memory).len();
         let translated = translate(&mut memory, 0, limit);
         if len > limit {
             prop_assert_eq!(translated.err(), Some(Refusal::TooBig));
@@ -365,7 +158,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_in_memory_is_survived(
+    fn whatever_is_in_memory_is_judged(
         abi in abi(),
         words in prop::collection::vec((0..400u64, 0..500u64), 0..400),
         flags: u32,
@@ -379,31 +172,17 @@ proptest! {
             let value = if to < 400 { UATOMS + to * word(abi) } else { to - 400 };
             memory.at.insert(UATOMS + at * word(abi), value);
         }
-        if let Ok(chain) = translate(&mut memory, flags & 7, 64) {
-            let (steps, ..) = run(&chain, |_| 1);
-            prop_assert!(steps.len() <= chain.atoms.len());
+        let untouched = memory.clone();
+        let defects = oracle::defects(&untouched, UATOMS, flags & 7, 64);
+        match translate(&mut memory, flags & 7, 64) {
+            Ok(chain) => {
+                prop_assert_eq!(defects, []);
+                let (steps, _, end) = run(&chain, |_| 1);
+                prop_assert_eq!((steps, end), oracle::reference(&untouched, UATOMS, |_| 1));
+            }
+            Err(refusal) => prop_assert!(defects.contains(&refusal), "{refusal:?}: {defects:?}"),
         }
     }
-}
-
-/// Whether some way through the chain comes by a uatom twice.
-fn has_loop(uatoms: &[Uatom]) -> bool {
-    let reachable = walk(uatoms);
-    let successors = |index: usize| {
-        let uatom = &uatoms[index];
-        let jumps = uatom.flags & SKIP != 0 && uatom.flags & 0x78 != 0;
-        uatom.next.into_iter().chain(jumps.then_some(index + 1))
-    };
-    reachable.iter().any(|&start| {
-        let mut seen = vec![false; uatoms.len()];
-        let mut todo: Vec<_> = successors(start).collect();
-        while let Some(index) = todo.pop() {
-            if !std::mem::replace(&mut seen[index], true) {
-                todo.extend(successors(index));
-            }
-        }
-        seen[start]
-    })
 }
 
 fn plain(next: Option<usize>) -> Uatom {
@@ -444,8 +223,8 @@ fn as_many_as_there_may_be_in_any_order() {
         for abi in [Abi::X86_64, Abi::I386] {
             let order: Vec<_> = (0..64).map(|place| way(place, 64)).collect();
             let uatoms = long_chain(&order);
-            assert_eq!(walk(&uatoms), order, "a test of all 64");
             let mut memory = lay_out(abi, &uatoms, &[7; 64]);
+            assert_eq!(walk(&memory), order, "a test of all 64");
             let untouched = memory.clone();
             let chain = translate(&mut memory, 0, 100).expect("as many as there may be");
             let result = |index: usize| i64::try_from(index).unwrap() - 30;
