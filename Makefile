@@ -12,6 +12,7 @@ help:
 	@echo '  check            all tests; check-host and check-guest: a part of them'
 	@echo '  check-debug      those in the guest, on a kernel with KASAN, lockdep and friends'
 	@echo '  soak             the long tests'
+	@echo '  fuzz             fuzzes pure code, a minute for each part (scripts/fuzz --help)'
 	@echo '  fmt, lint        formats; checks the form'
 	@echo '  clean            removes what was built'
 
@@ -69,6 +70,9 @@ check-debug:
 soak:
 	@scripts/soak
 
+fuzz:
+	@scripts/fuzz
+
 fmt: lab
 	scripts/lab exec cargo fmt --all
 	scripts/lab exec sh -c 'rustfmt --config-path "$$SYSLET_KDIR/.rustfmt.toml" rust/syslet_main.rs'
@@ -80,4 +84,4 @@ clean:
 	@test ! -e $(KDIR)/Makefile || $(kbuild) clean
 	scripts/lab clean
 
-.PHONY: help modules modules_install lab userspace demo bench check check-host check-guest check-debug soak fmt lint clean
+.PHONY: help modules modules_install lab userspace demo bench check check-host check-guest check-debug soak fuzz fmt lint clean
