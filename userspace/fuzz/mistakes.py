@@ -75,7 +75,8 @@ MISTAKES = {
 def make_tree():
     shutil.rmtree(TREE, ignore_errors=True)
     for name in ["rust", *(f"userspace/{crate}" for crate in CRATES)]:
-        shutil.copytree(os.path.join(TOP, name), os.path.join(TREE, name))
+        # As new: what was built last is a mistake.
+        shutil.copytree(os.path.join(TOP, name), os.path.join(TREE, name), copy_function=shutil.copyfile)
     with open(os.path.join(TOP, "Cargo.toml"), encoding="utf-8") as file:
         members = ", ".join(f'"userspace/{crate}"' for crate in CRATES)
         text = re.sub(r"members = \[.*?\]", f"members = [{members}]", file.read(), count=1, flags=re.DOTALL)

@@ -56,7 +56,7 @@ impl<'a> Arbitrary<'a> for Case {
     }
 }
 
-/// The ring, with a number for each completion.
+/// The ring, with a number for each completion, from 1 on.
 struct Ring {
     cqes: Vec<u64>,
     head: u32,
@@ -75,8 +75,8 @@ impl Ring {
     }
 
     fn post(&mut self) {
-        self.kept.push_back(self.posted);
         self.posted += 1;
+        self.kept.push_back(self.posted);
         self.unkeep();
     }
 
@@ -95,7 +95,7 @@ impl Ring {
 impl crate::Case for Case {
     fn check(&self) {
         let mut ring = Ring {
-            cqes: vec![u64::MAX; self.entries as usize],
+            cqes: vec![0; self.entries as usize],
             head: self.start,
             tail: self.start,
             kept: VecDeque::new(),
@@ -112,8 +112,8 @@ impl crate::Case for Case {
                             break;
                         }
                         if honest.is_none() {
-                            assert_eq!(ring.cqes[ring.slot(ring.head)], taken, "in order");
                             taken += 1;
+                            assert_eq!(ring.cqes[ring.slot(ring.head)], taken, "in order");
                         }
                         ring.head = ring.head.wrapping_add(1);
                     }
@@ -154,9 +154,9 @@ impl crate::Case for Case {
         while taken < ring.posted {
             ring.unkeep();
             assert_ne!(ring.head, ring.tail, "{taken} of {}", ring.posted);
+            taken += 1;
             assert_eq!(ring.cqes[ring.slot(ring.head)], taken);
             ring.head = ring.head.wrapping_add(1);
-            taken += 1;
         }
         assert_eq!(
             indices::room(ring.head, ring.tail, self.entries),
