@@ -16,6 +16,7 @@ use syslet_oracles::memory::UATOMS;
 use syslet_oracles::program::check_call;
 use syslet_oracles::uatom as oracle;
 use syslet_pure::policy::Abi;
+use syslet_pure::program::Text;
 use syslet_pure::uapi;
 use syslet_pure::uatom::Memory;
 
@@ -251,6 +252,7 @@ impl Case {
             (chain.flags.into(), of_atoms),
             oracle::flags(memory, &order, self.flags)
         );
+        assert_eq!(chain.chain().slot_size() as u64, word(memory.abi));
         let (steps, _, end) = oracle::run(&chain, |index| self.result(order[index]));
         let expected = oracle::reference(memory, first, |at| self.result(at));
         assert_eq!((steps, end), expected);
