@@ -76,8 +76,10 @@ build_module() {
 build_debug() {
 	set_up_debug
 	mkdir -p "$OUT/module-debug"
+	# Line tables, for scripts/coverage; the debug kernel itself has none.
 	in_tree make -s -j"$(nproc)" modules KDIR="$DEBUG_KERNEL" MO="$OUT/module-debug" \
-		CONFIG_SYSLET_KUNIT_TEST=y
+		CONFIG_SYSLET_KUNIT_TEST=y \
+		KCFLAGS=-gline-tables-only KRUSTFLAGS=-Cdebuginfo=line-tables-only
 	say "module: $DEBUG_MODULE"
 }
 
