@@ -230,15 +230,11 @@ TEST_F_SIGNAL(filter, kill_thread_of_the_only_one, SIGSYS)
 	dev_exec(self->head.fd, &judged.program, 1, 0);
 }
 
-/*
- * Cachemiss threads are none that the process could live on by: it ends. That
- * its status is 0 then, not SIGSYS, is a known weakness.
- */
-TEST_F(filter, kill_thread_of_the_only_one_but_spares)
+/* Cachemiss threads are none that the process could live on by. */
+TEST_F_SIGNAL(filter, kill_thread_of_the_only_one_but_spares, SIGSYS)
 {
 	struct judged judged;
 
-	SKIP(return, "the kernel counts cachemiss threads as threads");
 	ASSERT_EQ(0, ring_fill(&self->head, 1, 1));
 	judged_init(&judged);
 	judged.program.flags = 0;
