@@ -11,6 +11,7 @@ help:
 	@echo '  bench            what syslets cost, by instruction count, beside what was aimed at'
 	@echo '  check            all tests; check-host and check-guest: a part of them'
 	@echo '  check-debug      those in the guest, on a kernel with KASAN, lockdep and friends'
+	@echo '  check-kcsan      the same on one with KCSAN'
 	@echo '  soak             the long tests'
 	@echo '  fuzz             fuzzes pure code, a minute for each part (scripts/fuzz --help)'
 	@echo '  fmt, lint        formats; checks the form'
@@ -67,6 +68,9 @@ check-guest:
 check-debug:
 	@scripts/check debug
 
+check-kcsan:
+	@scripts/check kcsan
+
 soak:
 	@scripts/soak
 
@@ -84,4 +88,4 @@ clean:
 	@test ! -e $(KDIR)/Makefile || $(kbuild) clean
 	scripts/lab clean
 
-.PHONY: help modules modules_install lab userspace demo bench check check-host check-guest check-debug soak fuzz fmt lint clean
+.PHONY: help modules modules_install lab userspace demo bench check check-host check-guest check-debug check-kcsan soak fuzz fmt lint clean

@@ -3,14 +3,14 @@
 # Builds inside the root; nothing is written into the checkout.
 
 MODULE=$OUT/module/syslet.ko
-DEBUG_MODULE=$OUT/module-debug/syslet.ko
 
 build_usage() {
 	cat <<-END
-		usage: scripts/lab build [module | debug | userspace | tests | all]
+		usage: scripts/lab build [module | debug | kcsan | userspace | tests | all]
 
 		  module      the kernel module, against the lab's KDIR
 		  debug       the same against the debug kernel (setup --debug)
+		  kcsan       the same against that with KCSAN (setup --kcsan)
 		  userspace   the Rust crates and the C programs
 		  tests       the test programs, Rust and C, for both word sizes
 		  all         module and userspace (the default)
@@ -37,7 +37,7 @@ build_main() {
 	local what=all
 	while (($#)); do
 		case $1 in
-		module | debug | userspace | tests | all) what=$1 ;;
+		module | debug | kcsan | userspace | tests | all) what=$1 ;;
 		-h | --help) build_usage && return ;;
 		*) die "build: unknown argument $1 (see --help)" ;;
 		esac
@@ -49,6 +49,7 @@ build_main() {
 		build_module
 		build_userspace
 		;;
+	debug | kcsan) build_checked "$what" ;;
 	*) "build_$what" ;;
 	esac
 }
@@ -71,16 +72,6 @@ build_module() {
 	mkdir -p "$OUT/module"
 	in_tree make -s -j"$(nproc)" modules KDIR="$LAB/kdir" MO="$OUT/module"
 	say "module: $MODULE"
-}
-
-build_debug() {
-	set_up_debug
-	mkdir -p "$OUT/module-debug"
-	# Line tables, for scripts/coverage; the debug kernel itself has none.
-	in_tree make -s -j"$(nproc)" modules KDIR="$DEBUG_KERNEL" MO="$OUT/module-debug" \
-		CONFIG_SYSLET_KUNIT_TEST=y \
-		KCFLAGS=-gline-tables-only KRUSTFLAGS=-Cdebuginfo=line-tables-only
-	say "module: $DEBUG_MODULE"
 }
 
 build_userspace() {

@@ -24,6 +24,7 @@ fast_usage() {
 		  --module PATH  another module than $MODULE
 		  --no-module    do not load it
 		  --debug        the debug kernel, and the module built for it
+		  --kcsan        that with KCSAN
 		  --keep         keep the logs, and say where
 	END
 }

@@ -7,7 +7,7 @@
 CPU=max,-erms,-fsrm,-fsrs
 # Seconds; 30 is what it takes on a machine with nothing else to do, and 90 the
 # debug kernel.
-BOOT=180 BOOT_DEBUG=540
+BOOT=180 BOOT_CHECKED=540
 # What udev would load in the guest for nobody.
 UNUSED=ahci,i6300esb,kvm_amd,kvm_intel,evdev,button,serio_raw,aesni_intel
 
@@ -29,6 +29,7 @@ run_usage() {
 		  --module PATH  another module than $MODULE
 		  --no-module    do not load it
 		  --debug        the debug kernel, and the module built for it
+		  --kcsan        that with KCSAN
 		  --keep         keep the logs, and say where
 	END
 }
@@ -43,7 +44,7 @@ shell_usage() {
 # Options that every guest takes. Sets the variables and leaves the rest in
 # args.
 guest_options() {
-	timeout=600 silence='' cpus=2 memory=2G cpu=$CPU boot=$BOOT append='' module=$MODULE keep='' icount='' debug='' files=() args=()
+	timeout=600 silence='' cpus=2 memory=2G cpu=$CPU boot=$BOOT append='' module=$MODULE keep='' icount='' kind='' files=() args=()
 	while (($#)); do
 		case $1 in
 		--timeout | --silence | --cpus | --memory | --cpu | --append | --module | --file)
@@ -56,7 +57,10 @@ guest_options() {
 			shift
 			;;
 		--no-module) module='' ;;
-		--debug) debug=1 module=$DEBUG_MODULE ;;
+		--debug | --kcsan)
+			kind=${1#--}
+			module=$(checked_module "$kind")
+			;;
 		--keep) keep=1 ;;
 		--icount) icount=1 ;;
 		-h | --help) "${cmd}_usage" && exit ;;
@@ -67,14 +71,15 @@ guest_options() {
 		shift
 	done
 	set_up
-	[[ -z $debug ]] || set_up_debug
-	[[ -z $module || -r $module ]] || build_main "$([[ -z $debug ]] && echo module || echo debug)"
+	[[ -z $kind ]] || set_up_checked "$kind"
+	[[ -z $module || -r $module ]] || build_main "${kind:-module}"
 	release=$(<"$LAB/kernel/release")
 	vmlinuz=$LAB/vmlinuz
-	if [[ -n $debug ]]; then
+	if [[ -n $kind ]]; then
 		# With five levels of page tables KASAN takes its own shadow for wild in the emulator.
-		cpu=$cpu,-la57 boot=$BOOT_DEBUG
-		release=$DEBUG_KERNEL/arch/x86/boot/bzImage vmlinuz=$DEBUG_KERNEL/arch/x86/boot/bzImage
+		cpu=$cpu,-la57 boot=$BOOT_CHECKED
+		vmlinuz=$(checked_source "$kind")/arch/x86/boot/bzImage
+		release=$vmlinuz
 	fi
 	# A loaded machine is not a stuck guest.
 	append="log_buf_len=4M unknown_nmi_panic panic_sys_info=all_bt,blocked_tasks watchdog_thresh=30 rcupdate.rcu_cpu_stall_timeout=60${append:+ $append}"
@@ -99,7 +104,8 @@ new_job() {
 	{
 		printf 'module=%s\ncwd=%s\nreport=%s\n' "$(quote "$module")" "$(quote "$SRC")" \
 			"$(quote "${1:-$run/report}")"
-		printf 'export PATH=%s:"$PATH" SYSLET_OUT=%s\n' "$(quote "$TARGET/release")" "$(quote "$OUT")"
+		printf 'export PATH=%s:"$PATH" SYSLET_OUT=%s SYSLET_MODULE=%s\n' \
+			"$(quote "$TARGET/release")" "$(quote "$OUT")" "$(quote "$module")"
 		for name in "${told[@]}"; do
 			[[ -z ${!name-} ]] || printf 'export %s=%s\n' "$name" "$(quote "${!name}")"
 		done

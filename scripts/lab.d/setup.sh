@@ -24,7 +24,7 @@ PACKAGES=(
 
 setup_usage() {
 	cat <<-END
-		usage: scripts/lab setup [--update] [--debug]
+		usage: scripts/lab setup [--update] [--debug] [--kcsan]
 
 		Makes the build root and fetches the kernel, in
 		\$SYSLET_LAB (now $LAB).
@@ -33,6 +33,7 @@ setup_usage() {
 		  --update   look for a newer kernel even where one is there
 		  --debug    build a kernel with KASAN, lockdep and friends as well
 		             (20 minutes on 2 cores)
+		  --kcsan    the same with KCSAN, which finds data races
 
 		Environment:
 		  SYSLET_LAB      where all of it is kept
@@ -43,11 +44,11 @@ setup_usage() {
 }
 
 setup_main() {
-	local update='' debug=''
+	local update='' kind kinds=()
 	while (($#)); do
 		case $1 in
 		--update) update=1 ;;
-		--debug) debug=1 ;;
+		--debug | --kcsan) kinds+=("${1#--}") ;;
 		-h | --help) setup_usage && return ;;
 		*) die "setup: unknown option $1 (see --help)" ;;
 		esac
@@ -55,7 +56,9 @@ setup_main() {
 	done
 	[[ -z $update ]] || rm -f "$LAB/stamps/kernel" "$LAB/kernel/chosen"
 	set_up
-	[[ -z $debug ]] || set_up_debug
+	for kind in "${kinds[@]}"; do
+		set_up_checked "$kind"
+	done
 	show_versions
 }
 
@@ -304,39 +307,4 @@ make_kdir() {
 	ln -sfn "kernel/$release/vmlinuz" "$LAB/vmlinuz"
 	echo "$release" >"$LAB/kernel/release"
 	stamp kdir "$(kdir_key)"
-}
-
-# A kernel of the same source with KASAN, lockdep and friends, which is its own
-# KDIR. Rust with KASAN needs clang.
-DEBUG_KERNEL=$LAB/kernel/debug/source
-debug_key() { hash_of "$(kernel_key)" "$(declare -f set_up_debug)" "$(<"$here/lab.d/debug.config")"; }
-
-set_up_debug() {
-	local release version series dir=$LAB/kernel/debug
-	stamp_is debug "$(debug_key)" && return
-	read -r release version series <"$LAB/kernel/chosen"
-	mkdir -p "$dir"
-	cp "$here/lab.d/debug.config" "$dir.config"
-	# Made anew only for another source; make knows the rest.
-	if [[ ! -d $dir/source || $(<"$dir/source-of") != "$version" ]]; then
-		long "unpack linux-source-$series for debugging" in_root bash -euc '
-			cd "$1"
-			rm -rf source source.new
-			mkdir source.new
-			tar -C source.new --strip-components=1 -xf "$2"/tree/usr/src/linux-source-*.tar.xz
-			mv source.new source' bash "$dir" "$LAB/kernel/$release"
-		echo "$version" >"$dir/source-of"
-	fi
-	long "debug kernel $version (some 20 minutes)" in_root nice bash -euc '
-		cd "$1/source"
-		make="make LLVM=1 -j$(nproc)"
-		$make x86_64_defconfig
-		scripts/kconfig/merge_config.sh -m .config "$1.config"
-		$make olddefconfig
-		for option in RUST KASAN PROVE_LOCKING PREEMPT_NOTIFIERS FPROBE VIRTIO_FS KCOV KUNIT FAILSLAB; do
-			grep -x "CONFIG_$option=y" .config
-		done
-		$make bzImage modules_prepare
-		cp vmlinux.symvers Module.symvers' bash "$dir"
-	stamp debug "$(debug_key)"
 }
