@@ -72,9 +72,10 @@ pub struct Session<'a> {
 /// The ioctl has looked at that itself a few instructions ago, and does not tell. If who shared the
 /// table is gone since, a thread that a filter kills leaves a reference behind.
 pub fn file_refs() -> usize {
-    // SAFETY: The current task's own file table.
-    let shared = unsafe { (*(*Task::current_raw()).files).count.counter } > 1;
-    1 + usize::from(shared)
+    // SAFETY: The current task's own file table; others come and go.
+    let users =
+        unsafe { (&raw const (*(*Task::current_raw()).files).count.counter).read_volatile() };
+    1 + usize::from(users > 1)
 }
 
 /// What became of a batch.

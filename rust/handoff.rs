@@ -41,7 +41,7 @@ pub fn take_over(
     let owned = flight.owned();
     let task = flight.task();
     // SAFETY: The task waits for us in the kernel before it exits.
-    let led = unsafe { (*task).group_leader == task };
+    let led = unsafe { (&raw const (*task).group_leader).read_volatile() == task };
 
     // SAFETY: As above; it is of our thread group, or the worker would not have been reserved.
     let taken = unsafe { identity::take(task, (*owned).mask) };

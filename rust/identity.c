@@ -168,7 +168,8 @@ void syslet_drop_private_signals(void)
 	enum pid_type type;
 	sigset_t keep;
 
-	if (sigisemptyset(&me->pending.signal))
+	/* One that is sent just now may stay: it finds all signals blocked. */
+	if (!READ_ONCE(me->pending.signal.sig[0]))
 		return;
 	spin_lock_irq(&me->sighand->siglock);
 	for (;;) {

@@ -206,6 +206,7 @@ impl Worker {
 /// Whether the current task leads its thread group.
 pub fn leads() -> bool {
     let me = Task::current_raw();
-    // SAFETY: The current task; only its own takeover makes it a leader, or no longer one.
-    unsafe { (*me).group_leader == me }
+    // SAFETY: The current task; only its own takeover makes it a leader, or no longer one. That of
+    // another changes who leads instead.
+    unsafe { (&raw const (*me).group_leader).read_volatile() == me }
 }

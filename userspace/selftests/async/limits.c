@@ -7,6 +7,7 @@
  */
 #include <sys/resource.h>
 #include "async_test.h"
+#include "../fdinfo.h"
 
 #define NOBODY	65534
 
@@ -45,6 +46,7 @@ static void use_up(struct __test_metadata *_metadata, struct head *head, struct 
 static void finish_all(struct __test_metadata *_metadata, struct head *head, struct block *blocks,
 		       int threads)
 {
+	__u64 deadline = now_ns() + PATIENCE;
 	struct syslet_cqe cqe;
 	int i;
 
@@ -54,6 +56,9 @@ static void finish_all(struct __test_metadata *_metadata, struct head *head, str
 		EXPECT_CQE(cqe, PTR(&blocks[i]), 1, 2, SYSLET_CQE_ASYNC);
 	}
 	EXPECT_FALSE(ring_take(head, &cqe));
+	/* A worker that has completed its program is not yet one that waits for another. */
+	while (value(head->fd, "threads-idle") < threads && now_ns() < deadline)
+		usleep(1000);
 }
 
 FIXTURE_VARIANT(limits) {
