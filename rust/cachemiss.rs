@@ -346,7 +346,6 @@ impl Pool {
     pub fn land(&self, worker: &Worker) {
         let _inner = self.inner.lock();
         worker.flight.store(ptr::null_mut(), Relaxed);
-        worker.seat.store(AWAY, Relaxed);
     }
 
     /// The worker goes to see to a signal, with its flight.
@@ -510,7 +509,8 @@ fn remove(list: &mut KVVec<Arc<Worker>>, worker: &Arc<Worker>) {
 /// Whether there is a task that is not exiting.
 fn is_alive(task: *const bindings::task_struct) -> bool {
     // SAFETY: The task of a worker, and its pool is locked.
-    !task.is_null() && unsafe { (*task).flags } & bindings::PF_EXITING == 0
+    !task.is_null()
+        && unsafe { (&raw const (*task).flags).read_volatile() } & bindings::PF_EXITING == 0
 }
 
 /// Whether a task sleeps at the moment.

@@ -211,7 +211,8 @@ bool syslet_same_origin(struct task_struct *a, const struct task_struct *b)
 	if (a->core_cookie != b->core_cookie)
 		return false;
 #endif
-	return syslet_arch_plain(a) && !a->io_uring &&
+	/* A spare that leaves meanwhile loses all of this: whoever asks learns of that otherwise. */
+	return data_race(syslet_arch_plain(a) && !a->io_uring &&
 	       a->signal == b->signal &&
 	       a->mm == b->mm &&
 	       a->real_cred == b->real_cred && a->cred == a->real_cred &&
@@ -239,5 +240,5 @@ bool syslet_same_origin(struct task_struct *a, const struct task_struct *b)
 	       a->sessionid == b->sessionid &&
 	       ((a->flags ^ b->flags) & flags) == 0 &&
 	       ((READ_ONCE(a->thread_info.flags) ^
-		 READ_ONCE(b->thread_info.flags)) & ti_flags) == 0;
+		 READ_ONCE(b->thread_info.flags)) & ti_flags) == 0);
 }

@@ -221,7 +221,7 @@ pub fn is_single_threaded(if_worker: bool) -> bool {
     // SAFETY: Of the current task's leaders, the earlier and the new one, none is gone before it.
     let leader_exits = unsafe {
         let leader = (&raw const (*Task::current_raw()).group_leader).read_volatile();
-        (*leader).flags & bindings::PF_EXITING != 0
+        (&raw const (*leader).flags).read_volatile() & bindings::PF_EXITING != 0
     };
     live <= workers + 1 && !leader_exits
 }

@@ -13,9 +13,10 @@
 //!             withdraw| |park            withdraw|                     v                   |
 //!                     v |                        v                    IDLE                 |
 //!                    AWAY <----------------------+<----------------------------------------+
-//!                     |                                      program over, or interrupted
-//!                     v
-//!                    DEAD (from IDLE, too: retired)
+//!                     |                                                        interrupted |
+//!                     v                                                                    |
+//!                    DEAD (from IDLE, too: retired)       IDLE <---------------------------'
+//!                                                                 program over: park
 //! ```
 //!
 //! All transitions are made under the lock of its pool, but two: the hook cannot take it, so choosing
@@ -42,7 +43,7 @@ use crate::ring::Ring;
 pub const IDLE: usize = 0;
 /// On its way out of the kernel and back in, or just not in the idle list.
 pub const AWAY: usize = 1;
-/// Carries a program.
+/// Carries a program, or comes from one.
 pub const BUSY: usize = 2;
 /// Forked, but not yet arrived.
 pub const FORKING: usize = 3;
@@ -163,9 +164,10 @@ impl Worker {
     pub fn is_unlike(&self) -> bool {
         let _rcu = kernel::sync::rcu::read_lock();
         let task = self.task.load(Relaxed);
-        self.seat.load(Acquire) != DEAD
-            // SAFETY: A task that has arrived and not left is freed by RCU.
-            && !unsafe { identity::same_origin(task) }
+        // SAFETY: A task that has arrived and not left is freed by RCU.
+        let unlike = !unsafe { identity::same_origin(task) };
+        // Looked at last: one that has left may be unlike for that.
+        unlike && self.seat.load(Acquire) != DEAD
     }
 
     /// Its number.
