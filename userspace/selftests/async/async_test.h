@@ -16,7 +16,7 @@
 #include "../syslet_test.h"
 
 /* Longer than anything takes that comes at all, on a slow machine. */
-#define PATIENCE	(15 * NSEC_PER_SEC)
+#define PATIENCE	(15 * NSEC_PER_SEC * factor("SYSLET_SLOW"))
 
 /* Runs that are made longer have more time, too, and those on a kernel that checks itself. */
 #undef TEST_TIMEOUT_DEFAULT

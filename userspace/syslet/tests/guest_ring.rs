@@ -75,6 +75,8 @@ fn the_kernels_policy_is_the_one_compiled_in() {
 #[test]
 fn what_finishes_at_once_comes_back_at_once() {
     let head = head();
+    // What is known of a directory of another machine lasts a second.
+    std::fs::metadata("/").unwrap();
     let mut p = Program::new();
     let stat = p.statx(CWD, c"/", nix::fcntl::AtFlags::empty(), 0x7ff, Alloc);
     let stat = stat.unwrap();
