@@ -222,6 +222,12 @@ static void extra_thread(void)
 	doing('t');
 	ret = pthread_create(&thread->handle, NULL, extra_main, thread);
 	set_mask(was);
+	/* While another thread is in an exec the kernel lets none be made that shares its fs. */
+	if (ret == EAGAIN) {
+		doing('.');
+		__atomic_store_n(&thread->live, false, __ATOMIC_RELEASE);
+		return;
+	}
 	if (ret)
 		fail("pthread_create: %s", strerror(ret));
 	/* One that another thread's end has called for is not waited for. */
