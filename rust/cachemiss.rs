@@ -508,9 +508,12 @@ fn remove(list: &mut KVVec<Arc<Worker>>, worker: &Arc<Worker>) {
 
 /// Whether there is a task that is not exiting.
 fn is_alive(task: *const bindings::task_struct) -> bool {
+    if task.is_null() {
+        return false;
+    }
     // SAFETY: The task of a worker, and its pool is locked.
-    !task.is_null()
-        && unsafe { (&raw const (*task).flags).read_volatile() } & bindings::PF_EXITING == 0
+    let flags = unsafe { (&raw const (*task).flags).read_volatile() };
+    flags & bindings::PF_EXITING == 0
 }
 
 /// Whether a task sleeps at the moment.
