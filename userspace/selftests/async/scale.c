@@ -133,10 +133,12 @@ TEST_F(scale, handoffs_leave_nothing_behind)
 		ASSERT_EQ(0, hop(&self->head, &self->block));
 	EXPECT_EQ(fds, count_fds());
 	EXPECT_GE(tasks + 1, count_tasks(getpid()));
-	EXPECT_GE(slab + 50, number_in("/proc/slabinfo", "task_struct"));
+	/* A kernel that checks itself keeps for a while what was freed. */
+	EXPECT_GE(slab + 50 * factor("SYSLET_SLOW"), number_in("/proc/slabinfo", "task_struct"));
 	EXPECT_GE(files + 200, number_in("/proc/sys/fs/file-nr", ""));
 	/* In KiB: less than two of them for each handoff, with room for what others do. */
-	EXPECT_GE(kept + 1000 + (long)nr / 4, number_in("/proc/meminfo", "SUnreclaim"));
+	kept += 1000 * factor("SYSLET_SLOW") + nr / 4;
+	EXPECT_GE(kept, number_in("/proc/meminfo", "SUnreclaim"));
 }
 
 TEST_F(scale, forks_of_spares_leave_nothing_behind)
@@ -152,7 +154,7 @@ TEST_F(scale, forks_of_spares_leave_nothing_behind)
 		ASSERT_EQ(0, hop(&head, &self->block));
 		head_close(&head);
 	}
-	EXPECT_GE(slab + 60, number_in("/proc/slabinfo", "task_struct"));
+	EXPECT_GE(slab + 60 * factor("SYSLET_SLOW"), number_in("/proc/slabinfo", "task_struct"));
 	EXPECT_GE(3, wait_tasks(getpid(), 3));
 }
 
