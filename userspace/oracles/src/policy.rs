@@ -9,15 +9,17 @@ use syslet_pure::policy::Reason;
 use syslet_pure::policy::Verdict;
 use syslet_pure::uapi;
 
+/// The commands of futexes that have an owner.
+pub const PI_FUTEXES: [i32; 5] = [
+    libc::FUTEX_LOCK_PI,
+    libc::FUTEX_LOCK_PI2,
+    libc::FUTEX_TRYLOCK_PI,
+    libc::FUTEX_UNLOCK_PI,
+    libc::FUTEX_WAIT_REQUEUE_PI,
+];
+
 /// Why a call must not be made with these arguments, if it may be made with others.
 pub fn breach(name: &str, args: &[u64; 6]) -> Option<Reason> {
-    const PI: [i32; 5] = [
-        libc::FUTEX_LOCK_PI,
-        libc::FUTEX_LOCK_PI2,
-        libc::FUTEX_TRYLOCK_PI,
-        libc::FUTEX_UNLOCK_PI,
-        libc::FUTEX_WAIT_REQUEUE_PI,
-    ];
     // Flags are above, also those to come.
     const FUTEX_COMMAND: i32 = 127;
     const CLOSE_RANGE_UNSHARE: i32 = 1 << 1;
@@ -33,7 +35,10 @@ pub fn breach(name: &str, args: &[u64; 6]) -> Option<Reason> {
         i32::from_le_bytes([b0, b1, b2, b3])
     };
     let (broken, reason) = match name {
-        "futex" | "futex_time64" => (PI.contains(&(arg(1) & FUTEX_COMMAND)), Reason::PiFutex),
+        "futex" | "futex_time64" => (
+            PI_FUTEXES.contains(&(arg(1) & FUTEX_COMMAND)),
+            Reason::PiFutex,
+        ),
         "close_range" => (arg(2) & CLOSE_RANGE_UNSHARE != 0, Reason::FileTable),
         "fcntl" | "fcntl64" => (
             [libc::F_SETLEASE, libc::F_NOTIFY, F_SETDELEG].contains(&arg(1)),
