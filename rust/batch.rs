@@ -74,8 +74,9 @@ impl Memory for Words {
 /// # Invariants
 ///
 /// Once read, each program's `atoms` and `nr_atoms` denote a range of the batch's own `atoms`,
-/// which has passed [`program::check_atoms`] for `abi`, and [`program::mark_free`] behind it; or, if `is_chain`, there is one program,
-/// and as many atoms and links as it has are what [`uatom::translate`] made for `abi`.
+/// which has passed [`program::check_atoms`] for `abi`, and [`program::mark_free`] behind it; or, if
+/// `is_chain`, there is one program, and as many atoms and links as it has are what
+/// [`uatom::translate`] made for `abi`.
 pub struct Batch {
     abi: Abi,
     programs: KVVec<uapi::Program>,

@@ -207,9 +207,8 @@ fn live(signal: *const bindings::signal_struct) -> usize {
 /// Whether the leader's is the only user context of the current process. The current task is taken
 /// for a worker `if_worker`, though it is not parked.
 ///
-/// The leader may be gone, and another thread the only one.
-///
-/// There is no other thread then that could have an earlier leader in mind.
+/// There is no other thread then that could have an earlier leader in mind. Where the leader has
+/// ended, the one that is left could.
 pub fn is_single_threaded(if_worker: bool) -> bool {
     let signal = signal_of(Task::current_raw());
     let mut workers = usize::from(if_worker);
