@@ -3,6 +3,7 @@
 #include <linux/aio_abi.h>
 #include <sys/resource.h>
 #include "async_test.h"
+#include "../fdinfo.h"
 #include "../watched_page.h"
 
 #ifndef __NR_landlock_restrict_self
@@ -239,6 +240,51 @@ TEST_F(takeover, a_handler_that_an_atom_let_in)
 	EXPECT_FALSE(sigismember(&set, SIGUSR1));
 	pthread_join(thread, NULL);
 	pthread_join(filler, NULL);
+}
+
+/* Arms a timer on the CPU time of each task of the process but the caller's; returns how many. */
+static int arm_the_others(void)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+	struct itimerspec later = { .it_value.tv_sec = 1000 };
+	DIR *dir = opendir("/proc/self/task");
+	struct dirent *entry;
+	timer_t timer;
+	int tid, armed = 0;
+
+	while (dir && (entry = readdir(dir))) {
+		tid = atoi(entry->d_name);
+		if (!tid || tid == my_tid())
+			continue;
+		/* CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_SCHED of that TID */
+		if (timer_create((clockid_t)((~(unsigned int)tid << 3) | 6), &event, &timer) ||
+		    timer_settime(timer, 0, &later, NULL))
+			return -errno;
+		armed++;
+	}
+	if (dir)
+		closedir(dir);
+	return armed;
+}
+
+/* The timer belongs to the spare's task: the caller would have it after a handoff. */
+TEST_F(takeover, a_spare_with_a_timer_takes_nothing_over)
+{
+	__u64 deadline = now_ns() + PATIENCE;
+	struct rescuer rescuer;
+	struct head head;
+
+	/* One thread only, so that there is no other spare. */
+	ASSERT_EQ(0, head_open_limits(&head, 8, 1, 1, 0));
+	ASSERT_EQ(0, hop(&head, &self->block));
+	while (value(head.fd, "threads-idle") != 1 && now_ns() < deadline)
+		usleep(1000);
+	ASSERT_EQ(1, value(head.fd, "threads-idle"));
+	ASSERT_LT(0, arm_the_others());
+	ASSERT_EQ(0, rescuer_start(&rescuer, __NR_read, self->block.go[1]));
+	EXPECT_EQ(SYSLET_DONE, block_submit(&head, &self->block));
+	EXPECT_TRUE(rescuer_end(&rescuer));
+	head_close(&head);
 }
 
 /*
