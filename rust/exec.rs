@@ -211,22 +211,24 @@ impl Session<'_> {
                 Err(result) => return result,
             };
             drop(worker);
-            let handled = work.next as isize;
-            let reopened = work.reopened;
             let told = handoff::report_pending(&work);
             // As behind a program that ended here: a signal, or a failure to go on, ends the call.
             // Some programs are on their way, so it has not failed.
-            let flight = told
-                .ok()
-                .filter(|()| !run::has_signal(self.frame.thread_flags()))
-                .and_then(|()| self.head.take_flight().ok());
+            let over = told.is_err()
+                || work.next == work.batch.programs().len()
+                || run::has_signal(self.frame.thread_flags());
+            let flight = if over {
+                None
+            } else {
+                self.head.take_flight().ok()
+            };
             flown = match flight {
                 Some(flight) => self.fly(flight, work, false),
                 None => {
-                    if reopened {
+                    if work.reopened {
                         self.close_again();
                     }
-                    Flown::Over(Ok(handled))
+                    Flown::Over(self.handled(work.next, Ok(0)))
                 }
             };
         }
