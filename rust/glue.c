@@ -195,6 +195,7 @@ int syslet_glue_init(const char **missing)
 	static_call_update(syslet_ia32, ia32);
 	static_call_update(syslet_seccomp, seccomp);
 	static_call_update(syslet_work, work);
+	syslet_arch_init();
 
 	ret = syslet_watch_leader_users(missing);
 	if (ret)

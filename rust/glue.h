@@ -57,6 +57,7 @@ void syslet_drop_rseq(void);
 bool syslet_same_origin(struct task_struct *a, const struct task_struct *b);
 
 /* arch/x86_64.c */
+void syslet_arch_init(void);
 bool syslet_arch_movable(void);
 bool syslet_arch_plain(struct task_struct *task);
 void syslet_arch_take(struct task_struct *from);

@@ -7,8 +7,10 @@
 
 #include <linux/sched.h>
 #include <asm/cpufeature.h>
+#include <asm/cpuid/api.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
+#include <asm/fpu/xstate.h>
 #include <asm/msr.h>
 #include <asm/pkru.h>
 #include <asm/segment.h>
@@ -63,6 +65,40 @@ bool syslet_arch_movable(void)
 	return !(ds | es | fs | gs);
 }
 
+/* Where the last of the components ends that come first: AVX, and MPX behind it. */
+static size_t syslet_fpstate_front __ro_after_init;
+
+/* syslet_arch_init - asks the CPU how it lays out what a handoff copies */
+void syslet_arch_init(void)
+{
+	size_t compacted = XSAVE_YMM_OFFSET, standard = XSAVE_YMM_OFFSET;
+	unsigned int i, size, offset, ecx, edx;
+
+	if (!cpu_feature_enabled(X86_FEATURE_XSAVE))
+		return;
+	for (i = XFEATURE_YMM; i <= XFEATURE_BNDCSR; i++) {
+		cpuid_count(CPUID_LEAF_XSTATE, i, &size, &offset, &ecx, &edx);
+		compacted += ALIGN(size, 64);
+		standard = max_t(size_t, standard, offset + size);
+	}
+	syslet_fpstate_front = max(compacted, standard);
+}
+
+/*
+ * How much of a saved FPU state has to be copied. What is in its initial state need
+ * not be, and mostly that is all but what comes first. PKRU is switched by itself.
+ */
+static size_t syslet_fpstate_used(const struct fpstate *state)
+{
+	const u64 first = XFEATURE_MASK_FPSSE | XFEATURE_MASK_YMM |
+			  XFEATURE_MASK_BNDREGS | XFEATURE_MASK_BNDCSR |
+			  XFEATURE_MASK_PKRU;
+
+	if (!syslet_fpstate_front || state->regs.xsave.header.xfeatures & ~first)
+		return state->size;
+	return min_t(size_t, state->size, syslet_fpstate_front);
+}
+
 /**
  * syslet_arch_take - makes the user registers of @from those of the current task
  * @from: a task that was switched out since it last ran user code
@@ -84,7 +120,7 @@ void syslet_arch_take(struct task_struct *from)
 	local_bh_disable();
 	preempt_disable();
 	memcpy(&ours->fpstate->regs, &theirs->fpstate->regs,
-	       ours->fpstate->size);
+	       syslet_fpstate_used(theirs->fpstate));
 	ours->last_cpu = -1;
 	set_thread_flag(TIF_NEED_FPU_LOAD);
 	preempt_enable();
