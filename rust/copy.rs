@@ -150,6 +150,7 @@ unsafe fn fetch(to: *mut c_void, from: UserPtr, bytes: usize) -> Result {
     let read = unsafe {
         match bytes {
             24 => raw::syslet_get_3_words(to.cast(), from),
+            32 => raw::syslet_get_4_words(to.cast(), from),
             48 => raw::syslet_get_6_words(to.cast(), from),
             _ => bindings::_copy_from_user(to, from, bytes) == 0,
         }

@@ -297,6 +297,7 @@ fault:									\
 }
 
 SYSLET_GET_WORDS(3)
+SYSLET_GET_WORDS(4)
 SYSLET_GET_WORDS(6)
 
 bool syslet_put_2_words(u64 __user *to, u64 first, u64 second)

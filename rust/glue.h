@@ -21,6 +21,7 @@ bool syslet_seccomp_permit(void);
 void syslet_task_work_run(void);
 struct pt_regs *syslet_task_pt_regs(struct task_struct *task);
 bool syslet_get_3_words(u64 *to, const u64 __user *from);
+bool syslet_get_4_words(u64 *to, const u64 __user *from);
 bool syslet_get_6_words(u64 *to, const u64 __user *from);
 bool syslet_put_2_words(u64 __user *to, u64 first, u64 second);
 bool syslet_get_u64(const u64 __user *from, u64 *value);

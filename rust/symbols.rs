@@ -32,7 +32,9 @@ pub mod raw {
         pub fn syslet_task_work_run();
         /// Reads three words at a user address; false if that is not possible.
         pub fn syslet_get_3_words(to: *mut u64, from: *const c_void) -> bool;
-        /// Reads six words at a user address; false if that is not possible.
+        /// The same for four.
+        pub fn syslet_get_4_words(to: *mut u64, from: *const c_void) -> bool;
+        /// The same for six.
         pub fn syslet_get_6_words(to: *mut u64, from: *const c_void) -> bool;
         /// Stores two words at a user address; false if that is not possible.
         pub fn syslet_put_2_words(to: *mut c_void, first: u64, second: u64) -> bool;
