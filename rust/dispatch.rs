@@ -90,20 +90,22 @@ impl Frame {
         copy_changed(saved, unsafe { &mut *self.regs });
     }
 
-    /// The registers of the user of `task`, which has kept in `saved` what calls change.
+    /// Makes the frame that of the user of `task`, which has kept in `saved` what calls change, and
+    /// leaves in `saved` what was here.
     ///
     /// # Safety
     ///
     /// `task` must be in a system call from user mode, and stay there.
-    pub unsafe fn of(
-        task: *mut bindings::task_struct,
-        saved: &bindings::pt_regs,
-    ) -> bindings::pt_regs {
-        // SAFETY: By the safety requirement: but for what calls change, nobody writes to the frame
-        // meanwhile.
-        let mut regs = unsafe { raw::syslet_task_pt_regs(task).read() };
-        copy_changed(saved, &mut regs);
-        regs
+    pub unsafe fn exchange(&self, task: *mut bindings::task_struct, saved: &mut bindings::pt_regs) {
+        let user = *saved;
+        *saved = self.save();
+        // SAFETY: By the type invariant, only this task writes to its frame; by the safety
+        // requirement, but for what calls change, nobody writes to the other's meanwhile.
+        unsafe {
+            self.regs
+                .copy_from_nonoverlapping(raw::syslet_task_pt_regs(task), 1)
+        };
+        self.put_back(&user);
     }
 
     /// Whether the call came in by the x32 ABI.

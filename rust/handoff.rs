@@ -52,12 +52,10 @@ pub fn take_over(
         return None;
     }
 
-    // Our own context goes where the user's was: into the task that is the worker from now on.
-    let parked = frame.save();
     // SAFETY: As above.
     let work = unsafe {
-        frame.restore(&Frame::of(task, &(*owned).user));
-        (*owned).user = parked;
+        // Our own context goes where the user's was: into the task that is the worker from now on.
+        frame.exchange(task, &mut (*owned).user);
         (*owned).batch.clone().map(|batch| Work {
             batch,
             next: (*owned).next,

@@ -45,17 +45,13 @@ pub mod dispatch {
     pub struct Frame;
 
     impl Frame {
-        pub fn save(&self) -> pt_regs {
-            pt_regs::default()
-        }
-
         pub fn restore(&self, regs: &pt_regs) {
             regs.read();
         }
 
-        pub unsafe fn of(_: *mut task_struct, saved: &pt_regs) -> pt_regs {
+        pub unsafe fn exchange(&self, _: *mut task_struct, saved: &mut pt_regs) {
             saved.read();
-            pt_regs::default()
+            *saved = pt_regs::default();
         }
     }
 }
