@@ -295,8 +295,13 @@ impl Pool {
         }
     }
 
+    /// Whether an idle worker, or one that is to become idle, leaves now.
+    ///
+    /// A task with children stays: some of them may want a signal when it exits, and it is not for
+    /// an idle worker to send that.
     fn must_leave(&self, inner: &Inner, worker: &Worker) -> bool {
-        inner.dying || (self.is_closing() && !worker.led.load(Relaxed))
+        let stays = || worker.led.load(Relaxed) || has_children(worker.task.load(Relaxed));
+        inner.dying || (self.is_closing() && !stays())
     }
 
     fn leave(&self, mut inner: Guard<'_, Inner, SpinLockBackend>, worker: &Arc<Worker>) -> Parked {
@@ -310,13 +315,10 @@ impl Pool {
     }
 
     /// Leaves after a long time without work, if there are spares enough.
-    ///
-    /// A task with children stays: some of them may want a signal when it exits, and it is not for
-    /// an idle worker to send that.
     fn leave_if_idle(&self, worker: &Arc<Worker>) -> Option<Parked> {
         let mut inner = self.inner.lock();
         let seat = worker.seat.load(Relaxed);
-        if seat == IDLE && self.must_leave(&inner, worker) && !has_children(Task::current_raw()) {
+        if seat == IDLE && self.must_leave(&inner, worker) {
             remove(&mut inner.idle, worker);
             return Some(self.leave(inner, worker));
         }

@@ -175,6 +175,58 @@ TEST_F(children, children_do_not_miss_the_task_that_forked_them)
 	EXPECT_EQ(42, child_status(pid));
 }
 
+struct fork_and_close {
+	bool blocked;		/* the head is closed while the program is */
+	int pipe[2];
+};
+
+/* A thread forks and moves; its head is closed, and the task that forked has nothing more to do. */
+static void *fork_move_and_close(void *arg)
+{
+	const struct fork_and_close *what = arg;
+	struct block block;
+	struct head brief;
+	pid_t pid;
+
+	if (head_open_limits(&brief, 8, 8, 1, 50) || block_init(&block, 0))
+		return (void *)1L;
+	pid = fork();
+	if (!pid) {
+		char byte;
+
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) || write(block.done[1], "r", 1) != 1)
+			_exit(44);
+		_exit(read(what->pipe[0], &byte, 1) == 1 ? 42 : 43);
+	}
+	if (pid < 0 || read_byte(block.done[0]) != 'r' ||
+	    block_submit(&brief, &block) != SYSLET_PENDING)
+		return (void *)2L;
+	if (!what->blocked && block_release(&block))
+		return (void *)3L;
+	head_close(&brief);
+	if (what->blocked && block_release(&block))
+		return (void *)4L;
+	/* Some times as long as idle threads stay. */
+	usleep(300 * 1000);
+	if (write(what->pipe[1], "x", 1) != 1)
+		return (void *)5L;
+	return (void *)(long)child_status(pid);
+}
+
+TEST_F(children, children_do_not_miss_it_in_a_closed_head)
+{
+	struct fork_and_close what = { .blocked = variant->blocked };
+	pthread_t thread;
+	void *ret;
+
+	ASSERT_EQ(0, pipe2(what.pipe, O_CLOEXEC));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, fork_move_and_close, &what));
+	ASSERT_EQ(0, pthread_join(thread, &ret));
+	EXPECT_EQ(42, (long)ret);
+	/* Without a child it leaves. */
+	EXPECT_EQ(1, wait_tasks(getpid(), 1));
+}
+
 /* The other way round: it is told that its own parent is gone. */
 TEST_F(children, one_that_moved_is_told_of_its_parents_death)
 {
