@@ -34,6 +34,9 @@ use crate::worker::FLIGHTS;
 use crate::worker::FORKING;
 use crate::worker::IDLE;
 
+/// `MAX_SCHEDULE_TIMEOUT`.
+const UNLIMITED: isize = isize::MAX;
+
 struct Inner {
     /// Every worker; it never grows beyond its capacity.
     all: KVVec<Arc<Worker>>,
@@ -158,6 +161,9 @@ impl Pool {
             if self.must_leave(&inner, &worker) {
                 retire(&worker);
             } else {
+                if self.is_closing() {
+                    worker.wake();
+                }
                 let _ = inner.idle.push_within_capacity(worker);
             }
         }
@@ -195,14 +201,17 @@ impl Pool {
 
     /// Waits in the pool, as an idle worker, for a user context to take over.
     pub fn park(&self, worker: &Arc<Worker>) -> Parked {
+        let arrives = worker.seat.load(Relaxed) == AWAY;
         self.forget_leadership(worker);
-        if let Some(parked) = self.sit_down(worker) {
-            return parked;
+        let mut left = match self.sit_down(worker) {
+            Ok(left) => left,
+            Err(parked) => return parked,
+        };
+        if arrives {
+            // SAFETY: The completion is initialised.
+            unsafe { bindings::complete_all(worker.arrived.get()) };
         }
-        // SAFETY: The completion is initialised.
-        unsafe { bindings::complete_all(worker.arrived.get()) };
 
-        let mut left = kernel::time::msecs_to_jiffies(self.limits.idle_ms) as isize;
         loop {
             // Not freezable where it sleeps: a frozen worker could be chosen, but not take over.
             set_state(bindings::TASK_INTERRUPTIBLE);
@@ -230,9 +239,10 @@ impl Pool {
                 if run::signal_pending() {
                     return Parked::Interrupted;
                 }
-                if let Some(parked) = self.sit_down(worker) {
-                    return parked;
-                }
+                left = match self.sit_down(worker) {
+                    Ok(left) => left,
+                    Err(parked) => return parked,
+                };
                 continue;
             }
             // SAFETY: The state was set above, and the conditions looked at since.
@@ -242,9 +252,16 @@ impl Pool {
                 if let Some(parked) = self.leave_if_idle(worker) {
                     return parked;
                 }
-                left = kernel::time::msecs_to_jiffies(self.limits.idle_ms) as isize;
+                left = self.idle_time();
+            } else if left == UNLIMITED && self.is_closing() {
+                left = self.idle_time();
             }
         }
+    }
+
+    /// How long a worker stays that is not needed, in jiffies.
+    fn idle_time(&self) -> isize {
+        kernel::time::msecs_to_jiffies(self.limits.idle_ms) as isize
     }
 
     /// Waits until a worker that has been chosen is called, which is soon, or that is to leave.
@@ -260,15 +277,22 @@ impl Pool {
         }
     }
 
-    /// Becomes reservable, or has to leave.
-    fn sit_down(&self, worker: &Arc<Worker>) -> Option<Parked> {
+    /// Becomes reservable, and is told how long to be; or has to leave.
+    ///
+    /// Where there are no more workers than spares no timer is set: should more come, those find
+    /// more, and have one. Who stays in a closed head without one is woken, to set one.
+    fn sit_down(&self, worker: &Arc<Worker>) -> Result<isize, Parked> {
         let mut inner = self.inner.lock();
         if self.must_leave(&inner, worker) {
-            return Some(self.leave(inner, worker));
+            return Err(self.leave(inner, worker));
         }
         worker.seat.store(IDLE, Relaxed);
         let _ = inner.idle.push_within_capacity(worker.clone());
-        None
+        let few = inner.all.len() <= self.limits.spares as usize;
+        if few && !worker.led.load(Relaxed) && !self.is_closing() {
+            return Ok(UNLIMITED);
+        }
+        Ok(self.idle_time())
     }
 
     /// Stops being reservable, unless a flight has chosen the worker.
@@ -492,11 +516,14 @@ fn retire(worker: &Worker) {
     worker.wake();
 }
 
+/// Retires some idle workers, and has the others look how long they stay.
 fn retire_idle(inner: &mut Inner, which: impl Fn(&Worker) -> bool) {
     inner.idle.retain(|worker| {
         let retires = which(worker);
         if retires {
             retire(worker);
+        } else {
+            worker.wake();
         }
         !retires
     });

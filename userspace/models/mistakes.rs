@@ -144,10 +144,28 @@ const HANDOFF: Suite = Suite {
             to: "if false {",
         },
         Mistake {
+            name: "lets_who_stays_sleep",
+            file: "cachemiss",
+            from: "retire(worker);
+        } else {
+            worker.wake();
+        }",
+            to: "retire(worker);
+        }",
+        },
+        Mistake {
+            name: "gives_back_to_sleep",
+            file: "cachemiss",
+            from: "if self.is_closing() {
+                    worker.wake();
+                }",
+            to: "",
+        },
+        Mistake {
             name: "parks_in_a_closed_pool",
             file: "cachemiss",
             from: "if self.must_leave(&inner, worker) {
-            return Some(self.leave(inner, worker));
+            return Err(self.leave(inner, worker));
         }
         worker.seat.store(IDLE, Relaxed);",
             to: "worker.seat.store(IDLE, Relaxed);",

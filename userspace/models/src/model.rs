@@ -110,6 +110,11 @@ impl Task {
         sched::expire(self.as_ptr());
     }
 
+    /// Gives it a child, or takes that away.
+    pub fn set_child(&self, has: bool) {
+        sched::set_child(self.as_ptr(), has);
+    }
+
     pub fn wake(&self) {
         unsafe { b::wake_up_process(self.as_ptr()) };
     }

@@ -72,6 +72,8 @@ struct Run {
     asleep: bool,
     /// Its timer has run out.
     expired: bool,
+    /// It sleeps without a timer.
+    untimed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -217,9 +219,17 @@ pub(crate) fn wake_if(task: *mut b::task_struct, states: u32) {
 
 /// The time does not pass by itself: see [`crate::model::expire`].
 pub unsafe fn schedule_timeout(left: isize) -> isize {
-    unsafe { schedule() };
-    let expired = core::mem::take(&mut lock(&model_of(current()).run).expired);
-    if expired {
+    let run = || lock(&model_of(current()).run);
+    if left == isize::MAX {
+        run().untimed = true;
+        unsafe { schedule() };
+        run().untimed = false;
+        return left;
+    }
+    if !run().expired {
+        unsafe { schedule() };
+    }
+    if core::mem::take(&mut run().expired) {
         0
     } else {
         left
@@ -234,9 +244,23 @@ pub unsafe fn schedule_hrtimeout_range(
     c_int::from(unsafe { schedule_timeout(1) } != 0)
 }
 
+/// All that is looked at of the list is whether it points elsewhere.
+pub(crate) fn set_child(task: *mut b::task_struct, has: bool) {
+    // For others to come between, which only loom's own can.
+    let _run = lock(&model_of(task).run);
+    let children = unsafe { &raw mut (*task).children };
+    unsafe { (*children).next = if has { ptr::null_mut() } else { children } };
+}
+
 pub(crate) fn expire(task: *mut b::task_struct) {
-    lock(&model_of(task).run).expired = true;
-    wake_if(task, b::TASK_NORMAL);
+    let timed = {
+        let mut run = lock(&model_of(task).run);
+        run.expired = true;
+        !run.untimed
+    };
+    if timed {
+        wake_if(task, b::TASK_NORMAL);
+    }
 }
 
 #[derive(Default)]

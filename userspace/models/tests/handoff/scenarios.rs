@@ -258,7 +258,19 @@ pub fn reserve_and_close() {
     check(2, 1, Begins::Arriving, Goes::UnlessClosed, others);
 }
 
-/// The same while B is on its way.
+/// B has a child, and stays in the closed head until that is gone.
+pub fn reserve_and_close_with_a_child() {
+    let others: &[fn(&World)] = &[|world| {
+        world.b.set_child(true);
+        wake(world);
+        world.pool.close();
+        world.b.set_child(false);
+        world.b.expire();
+    }];
+    check(2, 1, Begins::Parked, Goes::UnlessClosed, others);
+}
+
+/// Somebody closes the head while B is on its way.
 pub fn park_and_close() {
     let others: &[fn(&World)] = &[|world| {
         world.b.send(Signal::Stop);
