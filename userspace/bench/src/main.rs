@@ -67,8 +67,10 @@ enum Bench {
     Ofrc,
     /// A read that blocks, until its caller is back
     Handoff,
-    /// The same, until the written data is there
+    /// The same, until the data is there that is written once the read waits
     Roundtrip,
+    /// The same with data that is written at once
+    Overtaken,
 }
 
 impl Bench {
@@ -79,6 +81,7 @@ impl Bench {
             Self::Ofrc => "ofrc",
             Self::Handoff => "handoff",
             Self::Roundtrip => "roundtrip",
+            Self::Overtaken => "overtaken",
         }
     }
 
@@ -90,6 +93,7 @@ impl Bench {
             Self::Ofrc => benches::ofrc::cases(dir),
             Self::Handoff => Ok(benches::pipe::handoff()),
             Self::Roundtrip => Ok(benches::pipe::roundtrip()),
+            Self::Overtaken => Ok(benches::pipe::overtaken()),
         }
     }
 }

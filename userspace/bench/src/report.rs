@@ -207,7 +207,7 @@ fn mitigations() -> Value {
 
 fn label(bench: &str, size: u32) -> String {
     match bench {
-        "handoff" | "roundtrip" => bench.to_owned(),
+        "handoff" | "roundtrip" | "overtaken" => bench.to_owned(),
         _ => format!("{bench} {size}"),
     }
 }

@@ -50,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     aim("ofrc", 1, Way::Pool, 0.5),
     aim("ofrc", 32, Way::Plain, 0.89),
     aim("handoff", 1, Way::Pool, 1.0),
-    aim("roundtrip", 1, Way::Pool, 0.7).gate(1.7),
+    aim("roundtrip", 1, Way::Pool, 0.7).gate(1.0),
     aim("roundtrip", 1, Way::Uring, 1.5),
+    aim("overtaken", 1, Way::Pool, 1.0).gate(1.5),
 ];

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{ensure, Result};
 use io_uring::{opcode, types};
+use nix::sched::sched_yield;
 use syslet::uapi;
 
 use super::leaked;
@@ -29,6 +30,10 @@ const SETTLE: Duration = Duration::from_micros(500);
 trait Reader {
     /// Has the read begin.
     fn submit(&mut self) -> Result<()>;
+    /// Lets it come to where it waits, if it is not there yet.
+    fn let_wait(&mut self) -> Result<()> {
+        Ok(())
+    }
     /// Waits for its end.
     fn complete(&mut self) -> Result<()>;
 }
@@ -47,8 +52,20 @@ pub fn handoff() -> Vec<Case> {
     })
 }
 
-/// Until the data, which is written meanwhile, is known to be there.
+/// Until the data, which is written once the read waits for it, is known to be there.
 pub fn roundtrip() -> Vec<Case> {
+    cases(|clock, reader, pipe| {
+        let begin = clock.now();
+        reader.submit()?;
+        reader.let_wait()?;
+        pipe.write_all(b"x")?;
+        reader.complete()?;
+        Ok(clock.now() - begin)
+    })
+}
+
+/// The same with data that is written at once: a thread need not wait for it any more.
+pub fn overtaken() -> Vec<Case> {
     cases(|clock, reader, pipe| {
         let begin = clock.now();
         reader.submit()?;
@@ -136,6 +153,12 @@ impl Reader for ByPool {
     #[inline]
     fn submit(&mut self) -> Result<()> {
         self.0.ask()
+    }
+
+    /// With one CPU it runs then until it waits.
+    #[inline]
+    fn let_wait(&mut self) -> Result<()> {
+        Ok(sched_yield()?)
     }
 
     #[inline]
