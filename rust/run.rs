@@ -13,6 +13,7 @@ use crate::dispatch::Frame;
 use crate::dispatch::Outcome;
 use crate::flight::Flight;
 use crate::flight::Owned;
+use crate::flight::Progress;
 use crate::flight::State;
 use crate::identity;
 use crate::policy;
@@ -91,7 +92,6 @@ fn run_chain(flight: &Flight, frame: &Frame, abi: Abi, text: &Chain<'_>, restart
 
 #[inline(always)]
 fn interpret(flight: &Flight, frame: &Frame, abi: Abi, text: &impl Text, restartable: bool) -> Ran {
-    let atoms = text.atoms();
     let owned = flight.owned();
     // SAFETY: The current task owns the flight. A block inside a call has the scheduler hook write
     // to the state, so no reference to that is held here.
@@ -105,39 +105,48 @@ fn interpret(flight: &Flight, frame: &Frame, abi: Abi, text: &impl Text, restart
     // Nothing out of the ordinary has happened: neither before the atom, nor since.
     let mut calm = is_calm() && progress.restart == 0 && identity::temporary_mask().is_none();
     loop {
+        let cruise = if calm {
+            cruise(frame, abi, text, progress, is_calm)
+        } else {
+            Cruise::Next
+        };
         let index = progress.index;
-        let atom = &atoms[index];
+        let atom = &text.atoms()[index];
         let mut halt = false;
         let mut temporary = None;
-        let mut result = if calm && atom.reserved == program::FREE && !frame.is_filtered() {
-            if program::takes_results(atom) {
-                match text.arguments(atom, &progress.results) {
-                    Some(args) => frame.call_unfiltered(abi, atom.nr, &args),
-                    None => EINVAL.to_errno().into(),
+        let mut already = None;
+        let mut result = match cruise {
+            Cruise::Ended(ended) => return Ran::Ended(ended),
+            Cruise::Returned(result) => {
+                calm = false;
+                result
+            }
+            Cruise::Stored(result, stored) => {
+                already = Some(stored);
+                result
+            }
+            Cruise::Next => {
+                // Only after a suspension; elsewhere it was looked at behind the last atom.
+                if state() == State::Settled && flight.is_canceled() {
+                    return Ran::Ended(Ended {
+                        result: ECANCELED_RESULT,
+                        last: index,
+                        flags: uapi::CQE_CANCELED,
+                        halt: false,
+                    });
                 }
-            } else {
-                frame.call_unfiltered(abi, atom.nr, &atom.args)
-            }
-        } else {
-            // Only after a suspension; elsewhere it was looked at behind the last atom.
-            if state() == State::Settled && flight.is_canceled() {
-                return Ran::Ended(Ended {
-                    result: ECANCELED_RESULT,
-                    last: index,
-                    flags: uapi::CQE_CANCELED,
-                    halt: false,
-                });
-            }
-            temporary = identity::temporary_mask();
-            if progress.restart == RESTART_BLOCK {
-                restart_call()
-            } else {
-                let args = text.arguments(atom, &progress.results);
-                let settled = state() == State::Settled;
-                call(frame, abi, atom.nr, args, settled, &mut halt)
+                temporary = identity::temporary_mask();
+                let result = if progress.restart == RESTART_BLOCK {
+                    restart_call()
+                } else {
+                    let args = text.arguments(atom, &progress.results);
+                    let settled = state() == State::Settled;
+                    call(frame, abi, atom.nr, args, settled, &mut halt)
+                };
+                calm = calm && result != EINTR_RESULT && !halt && is_calm();
+                result
             }
         };
-        calm = calm && result != EINTR_RESULT && !halt && is_calm();
         let mut settled = false;
         if !calm {
             progress.restart = 0;
@@ -180,7 +189,11 @@ fn interpret(flight: &Flight, frame: &Frame, abi: Abi, text: &impl Text, restart
         let mut flags = 0;
         let mut next = text.next(atom, index, result);
         if text.stores(index) {
-            if store(text.slot(index), text.slot_size(), result).is_err() {
+            let stored = match already {
+                Some(stored) => stored,
+                None => store(text.slot(index), text.slot_size(), result),
+            };
+            if stored.is_err() {
                 result = i64::from(EFAULT.to_errno());
                 flags |= uapi::CQE_FAULT;
                 next = Next::End;
@@ -224,6 +237,68 @@ fn interpret(flight: &Flight, frame: &Frame, abi: Abi, text: &impl Text, restart
                 })
             }
         }
+    }
+}
+
+/// How far a program came by itself.
+enum Cruise {
+    /// The next atom takes more care.
+    Next,
+    /// It has returned this, and something is to be seen to.
+    Returned(i64),
+    /// The same, but only once the result was stored, or could not be.
+    Stored(i64, Result),
+    /// The program has ended.
+    Ended(Ended),
+}
+
+/// Runs atoms as long as nothing is out of the ordinary, and nothing about them is.
+#[inline(always)]
+fn cruise(
+    frame: &Frame,
+    abi: Abi,
+    text: &impl Text,
+    progress: &mut Progress,
+    is_calm: impl Fn() -> bool,
+) -> Cruise {
+    loop {
+        let index = progress.index;
+        let atom = &text.atoms()[index];
+        if atom.reserved != program::FREE || frame.is_filtered() {
+            return Cruise::Next;
+        }
+        let result = if program::takes_results(atom) {
+            match text.arguments(atom, &progress.results) {
+                Some(args) => frame.call_unfiltered(abi, atom.nr, &args),
+                None => EINVAL.to_errno().into(),
+            }
+        } else {
+            frame.call_unfiltered(abi, atom.nr, &atom.args)
+        };
+        if result == EINTR_RESULT || !is_calm() {
+            return Cruise::Returned(result);
+        }
+        progress.results.set(index, result);
+        if text.stores(index) {
+            let stored = store(text.slot(index), text.slot_size(), result);
+            if stored.is_err() || !is_calm() {
+                return Cruise::Stored(result, stored);
+            }
+        }
+        let flags = match text.next(atom, index, result) {
+            Next::Atom(next) => {
+                progress.index = next;
+                continue;
+            }
+            Next::End => 0,
+            Next::Stop => uapi::CQE_STOPPED,
+        };
+        return Cruise::Ended(Ended {
+            result,
+            last: index,
+            flags,
+            halt: false,
+        });
     }
 }
 
