@@ -324,7 +324,13 @@ bool syslet_get_u32(const u32 __user *from, u32 *value)
 
 bool syslet_put_u64(u64 __user *to, u64 value)
 {
-	return put_user(value, to) == 0;
+	/* Inline: each atom with a result slot comes by here. */
+	scoped_user_write_access(to, fault) {
+		unsafe_put_user(value, to, fault);
+	}
+	return true;
+fault:
+	return false;
 }
 
 bool syslet_put_u32(u32 __user *to, u32 value)
