@@ -74,9 +74,8 @@ impl Memory for Words {
 /// # Invariants
 ///
 /// Once read, each program's `atoms` and `nr_atoms` denote a range of the batch's own `atoms`,
-/// which has passed [`program::check_atoms`] for `abi`, and [`program::mark_free`] behind it; or, if
-/// `is_chain`, there is one program, and as many atoms and links as it has are what
-/// [`uatom::translate`] made for `abi`.
+/// which has passed [`program::check_atoms`] for `abi`; or, if `is_chain`, there is one program, and
+/// as many atoms and links as it has are what [`uatom::translate`] made for `abi`.
 pub struct Batch {
     abi: Abi,
     programs: KVVec<uapi::Program>,
@@ -121,9 +120,8 @@ impl Batch {
             let len = program::check_header(entry, limits)?;
             let start = self.atoms.len();
             copy::read_array(&mut self.atoms, entry.atoms, len)?;
-            program::check_atoms(abi, &self.atoms[start..])?;
-            program::mark_free(abi, &mut self.atoms[start..]);
-            // INVARIANT: These atoms have just been checked and marked.
+            program::check_atoms(abi, &mut self.atoms[start..])?;
+            // INVARIANT: These atoms have just been checked.
             // CAST: `usize` to `u64` does not lose anything.
             entry.atoms = start as u64;
         }

@@ -68,24 +68,23 @@ pub fn check_header(program: &uapi::Program, limits: Limits) -> Result<usize, Re
     }
 }
 
-/// Checks the atoms of one program.
-pub fn check_atoms(abi: Abi, atoms: &[uapi::Atom]) -> Result<(), Refusal> {
-    for (index, atom) in atoms.iter().enumerate() {
-        check_atom(abi, atom, index, atoms.len())?;
-    }
-    Ok(())
-}
-
 /// In the last field of a checked atom, where user space has 0: it is a system call that is allowed
 /// whatever its arguments are.
 pub const FREE: u8 = 1;
 
-/// Marks the atoms of a checked program that are [`FREE`].
-pub fn mark_free(abi: Abi, atoms: &mut [uapi::Atom]) {
-    for atom in atoms {
-        let free = atom.nr != uapi::NR_UMEM_ADD && policy::rule(abi, atom.nr).is_none();
-        atom.reserved = if free { FREE } else { 0 };
+/// Checks the atoms of one program, and marks those that are [`FREE`].
+pub fn check_atoms(abi: Abi, atoms: &mut [uapi::Atom]) -> Result<(), Refusal> {
+    let len = atoms.len();
+    for (index, atom) in atoms.iter_mut().enumerate() {
+        check_atom(atom, index, len)?;
+        if atom.nr != uapi::NR_UMEM_ADD {
+            check_call(abi, atom.nr)?;
+            if policy::rule(abi, atom.nr).is_none() {
+                atom.reserved = FREE;
+            }
+        }
     }
+    Ok(())
 }
 
 /// Whether an argument of `atom` is a result of another.
@@ -95,14 +94,15 @@ pub fn takes_results(atom: &uapi::Atom) -> bool {
     u64::from_ne_bytes([a, b, c, d, e, f, 0, 0]) != 0
 }
 
-fn check_atom(abi: Abi, atom: &uapi::Atom, index: usize, len: usize) -> Result<(), Refusal> {
+#[inline]
+fn check_atom(atom: &uapi::Atom, index: usize, len: usize) -> Result<(), Refusal> {
     // Most atoms have nothing special about them.
     let [a, b, c, d, e, f] = atom.arg_from;
     let special = u64::from_ne_bytes([a, b, c, d, e, f, atom.skip, atom.reserved]);
     if special != 0 || atom.flags & !STOP_MASK != 0 {
         check_special(atom, index, len)?;
     }
-    check_call(abi, atom.nr)
+    Ok(())
 }
 
 #[inline(never)]

@@ -121,14 +121,13 @@ impl crate::Case for Case {
             program::check_header(header, limits),
             oracle::check_header(header, limits)
         );
-        let verdict = program::check_atoms(abi, atoms);
+        let mut marked = atoms.clone();
+        let verdict = program::check_atoms(abi, &mut marked);
         assert_eq!(verdict, oracle::check_atoms(abi, atoms));
         if verdict.is_err() || !(1..=uapi::MAX_ATOMS).contains(&atoms.len()) {
             return;
         }
 
-        let mut marked = atoms.clone();
-        program::mark_free(abi, &mut marked);
         oracle::check_marks(abi, atoms, &marked);
         let text = Listed {
             atoms: &marked,

@@ -86,7 +86,7 @@ pub fn check_batch(count: u32, limits: Limits) -> Result<usize, Refusal> {
     }
 }
 
-/// Holds what `mark_free` made of accepted atoms against those `before` it.
+/// Holds what `check_atoms` made of accepted atoms against those `before` it.
 pub fn check_marks(abi: Abi, before: &[Atom], marked: &[Atom]) {
     assert_eq!(before.len(), marked.len());
     for (atom, marked) in before.iter().zip(marked) {
