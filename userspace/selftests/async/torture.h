@@ -53,6 +53,7 @@ struct place {
 	__u64 generation;
 	int base_fds;
 	int ending;
+	bool execs;		/* a thread is in an exec, or about to be */
 	bool drain;		/* written by the test */
 	__u64 steps[THREADS + EXTRAS];	/* 0: no such thread */
 	char doing[THREADS + EXTRAS];

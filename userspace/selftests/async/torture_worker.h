@@ -200,6 +200,21 @@ static void *extra_main(void *arg)
 	return NULL;
 }
 
+/*
+ * While a thread is in an exec, which ends the others, the kernel lets none be made
+ * that shares its fs.
+ */
+static void make_thread(struct thread *thread, void *(*run)(void *))
+{
+	int ret;
+
+	while ((ret = pthread_create(&thread->handle, NULL, run, thread)) == EAGAIN &&
+	       __atomic_load_n(&place->execs, __ATOMIC_SEQ_CST))
+		usleep(100);
+	if (ret)
+		fail("pthread_create: %s", strerror(ret));
+}
+
 /* A thread more, for a short time. */
 static void extra_thread(void)
 {
@@ -220,16 +235,8 @@ static void extra_thread(void)
 	thread->index = thread - threads;
 	was = set_mask(all_signals);
 	doing('t');
-	ret = pthread_create(&thread->handle, NULL, extra_main, thread);
+	make_thread(thread, extra_main);
 	set_mask(was);
-	/* While another thread is in an exec the kernel lets none be made that shares its fs. */
-	if (ret == EAGAIN) {
-		doing('.');
-		__atomic_store_n(&thread->live, false, __ATOMIC_RELEASE);
-		return;
-	}
-	if (ret)
-		fail("pthread_create: %s", strerror(ret));
 	/* One that another thread's end has called for is not waited for. */
 	ret = pthread_join(thread->handle, NULL);
 	doing('.');
@@ -255,6 +262,7 @@ static void end_somehow(void)
 		/* What is pending must not kill the next image. */
 		set_mask(all_signals);
 		count(N_EXECS);
+		__atomic_store_n(&place->execs, true, __ATOMIC_SEQ_CST);
 		execve("/proc/thread-self/exe", argv, next_env);
 		fail("execve: %s", strerror(errno));
 	case 2:
@@ -374,6 +382,7 @@ static __attribute__((noreturn)) void worker_main(void)
 
 	place->generation++;
 	place->ending = 0;
+	place->execs = false;
 	memset(place->steps, 0, sizeof(place->steps));
 	random = stream(shared->seed, place - shared->places, place->generation, 99);
 	if (my_tid() != getpid() || getpid() != place->pid || getppid() != shared->test)
@@ -392,8 +401,7 @@ static __attribute__((noreturn)) void worker_main(void)
 	nr_threads = below(&random, THREADS);
 	for (i = 1; i <= nr_threads; i++) {
 		threads[i].index = i;
-		if (pthread_create(&threads[i].handle, NULL, thread_main, &threads[i]))
-			fail("pthread_create: %s", strerror(errno));
+		make_thread(&threads[i], thread_main);
 	}
 	thread_main(&threads[0]);
 	/* The timer may still want to be heard. */
