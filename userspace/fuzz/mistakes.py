@@ -50,8 +50,8 @@ MISTAKES = {
         ("a jump too short", "next += usize::from(atom.skip);", "next += usize::from(atom.skip) - 1;"),
         ("the limit of atoms", "n if n > limits.atoms =>", "n if n >= limits.atoms =>"),
         ("both flags", " || program.flags & both == both", ""),
-        ("free whatever the rule", "&& policy::rule(abi, atom.nr).is_none()",
-         "&& policy::rule(abi, atom.nr) != Some(policy::Rule::Ioctl)"),
+        ("free whatever the rule", "policy::rule(abi, atom.nr).is_none()",
+         "policy::rule(abi, atom.nr) != Some(policy::Rule::Ioctl)"),
     ],
     "uatom": [
         ("an earlier writer is forgotten", "link.previous = previous;", "link.previous = previous & 0;"),
