@@ -41,7 +41,7 @@ impl Target {
 /// All of them.
 pub const TARGETS: &[Target] = &[
     aim("null", 1, Way::Plain, 2.0).gate(6.4),
-    aim("null", 16, Way::Plain, 0.35).gate(1.3),
+    aim("null", 16, Way::Plain, 0.35).gate(1.2),
     aim("null", 64, Way::Plain, 0.27),
     aim("pread", 1, Way::Plain, 1.25),
     aim("pread", 16, Way::Plain, 0.92),
