@@ -360,6 +360,83 @@ TEST_F(security, scheduling)
 		       sched_getcpu() == 1);
 }
 
+#define LONG_READ	(64UL << 20)
+
+struct mover {
+	struct block *block;
+	volatile char *buf;	/* what the long read fills with zeros */
+	pid_t tid;
+	cpu_set_t set;
+	unsigned long moved;
+	int error;
+};
+
+/* Gives another thread one CPU while it reads, and releases it when it has slept for a while. */
+static void *move_meanwhile(void *arg)
+{
+	struct mover *mover = arg;
+
+	while (mover->buf[0])
+		;
+	if (sched_setaffinity(mover->tid, sizeof(mover->set), &mover->set))
+		mover->error = errno;
+	__atomic_store_n(&mover->moved, 1, __ATOMIC_RELEASE);
+	usleep(100 * 1000);
+	if (write_all(mover->block->go[1], "!", 1))
+		mover->error = EIO;
+	return NULL;
+}
+
+/* The spare was right when the program began, and is not any more when it blocks. */
+TEST_F(security, affinity_set_while_a_program_runs)
+{
+	struct mover mover = { .block = &self->block, .tid = my_tid() };
+	int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC), tries;
+	__s64 results[3];
+	struct syslet_atom atoms[3];
+	struct syslet_program program;
+	cpu_set_t all, get;
+	pthread_t thread;
+	char *buf;
+
+	ASSERT_EQ(0, sched_getaffinity(0, sizeof(all), &all));
+	if (CPU_COUNT(&all) < 2)
+		SKIP(return, "one CPU");
+	CPU_ZERO(&mover.set);
+	CPU_SET(1, &mover.set);
+	ASSERT_LE(0, fd);
+	buf = malloc(LONG_READ);
+	ASSERT_NE(NULL, buf);
+	mover.buf = buf;
+	atoms[0] = read_atom(fd, buf, LONG_READ);
+	atoms[1] = (struct syslet_atom) {
+		.nr = SYSLET_NR_UMEM_ADD,
+		.args = { PTR(&mover.moved), 0 },
+	};
+	atoms[2] = read_atom(self->block.go[0], &self->block.byte, 1);
+	for (tries = 0; tries < 10; tries++) {
+		program = PROGRAM(atoms, .results = PTR(results));
+		memset(buf, 1, LONG_READ);
+		mover.moved = 0;
+		ASSERT_EQ(0, sched_setaffinity(0, sizeof(all), &all));
+		ASSERT_EQ(0, pthread_create(&thread, NULL, move_meanwhile, &mover));
+		ASSERT_EQ(1, dev_exec(self->head.fd, &program, 1, 0));
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+		ASSERT_EQ(0, mover.error);
+		if (results[1] == 1)
+			break;
+		/* The other thread was late, and the spare had been right. */
+		ASSERT_EQ(SYSLET_PENDING, program.status);
+	}
+	if (tries == 10)
+		SKIP(return, "the other thread was always late");
+	EXPECT_EQ(LONG_READ, results[0]);
+	EXPECT_EQ(1, results[2]);
+	EXPECT_EQ(SYSLET_DONE, program.status);
+	EXPECT_EQ(0, sched_getaffinity(0, sizeof(get), &get));
+	EXPECT_TRUE(CPU_EQUAL(&mover.set, &get));
+}
+
 TEST_F(security, personality)
 {
 	int old = personality(0xffffffff);
