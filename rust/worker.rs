@@ -162,12 +162,16 @@ impl Worker {
     /// Whether the worker, just forked, is unlike the current task all the same. One that another
     /// thread has sent away meanwhile, being unlike that one, is not.
     pub fn is_unlike(&self) -> bool {
+        let gone = || self.seat.load(Acquire) == DEAD;
         let _rcu = kernel::sync::rcu::read_lock();
-        let task = self.task.load(Relaxed);
-        // SAFETY: A task that has arrived and not left is freed by RCU.
-        let unlike = !unsafe { identity::same_origin(task) };
-        // Looked at last: one that has left may be unlike for that.
-        unlike && self.seat.load(Acquire) != DEAD
+        // Before its task is looked at: one that left earlier may have been freed.
+        if gone() {
+            return false;
+        }
+        // SAFETY: The task has not been gone in this section, and is freed by RCU.
+        let unlike = !unsafe { identity::same_origin(self.task.load(Relaxed)) };
+        // And behind that: one that is leaving may be unlike for that.
+        unlike && !gone()
     }
 
     /// Its number.
