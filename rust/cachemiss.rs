@@ -247,14 +247,14 @@ impl Pool {
             }
             // SAFETY: The state was set above, and the conditions looked at since.
             left = unsafe { bindings::schedule_timeout(left) };
-            if left == 0 {
+            if left == 0 || self.is_closing() {
                 self.forget_leadership(worker);
                 if let Some(parked) = self.leave_if_idle(worker) {
                     return parked;
                 }
-                left = self.idle_time();
-            } else if left == UNLIMITED && self.is_closing() {
-                left = self.idle_time();
+                if left == 0 || left == UNLIMITED {
+                    left = self.idle_time();
+                }
             }
         }
     }
@@ -414,6 +414,13 @@ impl Pool {
         });
     }
 
+    /// A thread is gone: those that have led may be like any others now, and leave a closed head.
+    pub fn reconsider(&self) {
+        if self.is_closing() {
+            retire_idle(&mut self.inner.lock(), |_| false);
+        }
+    }
+
     /// No user context is left in the process: everybody leaves.
     ///
     /// Called by the exit probe; what is in flight ends as if it had been canceled. `status` is that
@@ -516,7 +523,7 @@ fn retire(worker: &Worker) {
     worker.wake();
 }
 
-/// Retires some idle workers, and has the others look how long they stay.
+/// Retires some idle workers, and has the others look whether and how long they stay.
 fn retire_idle(inner: &mut Inner, which: impl Fn(&Worker) -> bool) {
     inner.idle.retain(|worker| {
         let retires = which(worker);
