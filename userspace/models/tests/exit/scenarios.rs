@@ -43,9 +43,10 @@ impl World {
         for worker in &mut tasks[1..] {
             worker.set_ip(model::PARKING_PAGE);
         }
+        // More workers than spares: only then their time can be over.
         let limits = Limits {
             threads: 2,
-            spares: 1,
+            spares: 0,
             idle_ms: 1,
         };
         Arc::new(Self {
