@@ -17,6 +17,7 @@ PACKAGES=(
 	# tests: C on both ABIs, seccomp, tracing, load, checking
 	libc6-dev libc6-dev-i386 gcc-multilib libseccomp-dev pkg-config gdb
 	strace stress-ng shellcheck spin git python3-ply python3-git codespell
+	'^libpython3[.].*-testsuite$'
 	# the guest
 	qemu-system-x86 virtme-ng virtiofsd busybox-static iproute2 udev procps
 	util-linux psmisc ca-certificates file less
