@@ -109,7 +109,8 @@ static size_t syslet_fpstate_used(const struct fpstate *state)
 void syslet_arch_take(struct task_struct *from)
 {
 	struct thread_struct *thread = &current->thread;
-	struct fpu *theirs = syslet_task_fpu(from);
+	/* KVM may have put a guest's in its place for a moment, not in this one. */
+	struct fpstate *theirs = &syslet_task_fpu(from)->__fpstate;
 	struct fpu *ours = syslet_task_fpu(current);
 
 	/*
@@ -119,8 +120,8 @@ void syslet_arch_take(struct task_struct *from)
 	 */
 	local_bh_disable();
 	preempt_disable();
-	memcpy(&ours->fpstate->regs, &theirs->fpstate->regs,
-	       syslet_fpstate_used(theirs->fpstate));
+	memcpy(&ours->fpstate->regs, &theirs->regs,
+	       min_t(size_t, syslet_fpstate_used(theirs), ours->fpstate->size));
 	ours->last_cpu = -1;
 	set_thread_flag(TIF_NEED_FPU_LOAD);
 	preempt_enable();
