@@ -287,7 +287,9 @@ fn cruise(
         }
         let flags = match text.next(atom, index, result) {
             Next::Atom(next) => {
-                progress.index = next;
+                // SAFETY: It is a reference's. Volatile, as it is looked at behind its back when
+                // the next call blocks, or ends the task.
+                unsafe { (&raw mut progress.index).write_volatile(next) };
                 continue;
             }
             Next::End => 0,
