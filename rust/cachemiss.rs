@@ -245,6 +245,10 @@ impl Pool {
                 };
                 continue;
             }
+            // The head may have been closed before there was somebody asleep to be woken.
+            if left == UNLIMITED && self.is_closing() {
+                left = self.idle_time();
+            }
             // SAFETY: The state was set above, and the conditions looked at since.
             left = unsafe { bindings::schedule_timeout(left) };
             if left == 0 || self.is_closing() {
@@ -252,7 +256,7 @@ impl Pool {
                 if let Some(parked) = self.leave_if_idle(worker) {
                     return parked;
                 }
-                if left == 0 || left == UNLIMITED {
+                if left == 0 {
                     left = self.idle_time();
                 }
             }

@@ -154,6 +154,12 @@ const HANDOFF: Suite = Suite {
         }",
         },
         Mistake {
+            name: "sleeps_on_as_it_is_closed",
+            file: "cachemiss",
+            from: "if left == UNLIMITED && self.is_closing() {",
+            to: "if false {",
+        },
+        Mistake {
             name: "gives_back_to_sleep",
             file: "cachemiss",
             from: "if self.is_closing() {

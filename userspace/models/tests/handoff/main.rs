@@ -40,6 +40,7 @@ mistaken! {
     marks_the_close_too_late: reserve_and_close, "deadlock";
     gives_back_to_a_closed_pool: reserve_and_close, "deadlock";
     lets_who_stays_sleep: reserve_and_close_with_a_child, "deadlock";
+    sleeps_on_as_it_is_closed: reserve_and_close_with_a_child, "deadlock";
     gives_back_to_sleep: reserve_and_close_with_a_child, "deadlock";
     parks_in_a_closed_pool: park_and_close, "deadlock";
     lands_while_it_is_canceled: detach_and_cancel, "Concurrent read and write";

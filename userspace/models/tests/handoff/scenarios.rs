@@ -267,7 +267,7 @@ pub fn reserve_and_close_with_a_child() {
         world.b.set_child(false);
         world.b.expire();
     }];
-    check(2, 1, Begins::Parked, Goes::UnlessClosed, others);
+    check(3, 1, Begins::Arriving, Goes::UnlessClosed, others);
 }
 
 /// Somebody closes the head while B is on its way.
