@@ -125,7 +125,8 @@ impl Pool {
 
     /// Reserves an idle worker for `flight`, whose task is the current one.
     ///
-    /// Workers that have become unlike the caller are retired on the way.
+    /// Workers that have become unlike the caller are retired on the way, but for those that have
+    /// reason to stay.
     #[inline]
     pub fn reserve(&self, flight: &Flight) -> Option<Arc<Worker>> {
         let leads = leads();
@@ -143,7 +144,7 @@ impl Pool {
                 worker.seat.store(ptr::from_ref(flight) as usize, Relaxed);
                 return inner.idle.remove(at).ok();
             }
-            if !worker.led.load(Relaxed) {
+            if !worker.led.load(Relaxed) && !has_children(task) {
                 retire(worker);
                 let _ = inner.idle.remove(at);
             }
@@ -564,8 +565,8 @@ fn is_asleep(task: *const bindings::task_struct) -> bool {
 
 /// Whether there is a process whose parent is this very task.
 fn has_children(task: *const bindings::task_struct) -> bool {
-    // SAFETY: The task is the current one, or that of an idle worker and the pool is locked. It is
-    // not in user mode, so nothing is added; a stale look only delays.
+    // SAFETY: The task is the current one, or that of an idle worker and the pool is locked. What
+    // is added meanwhile was another thread's until that ended; otherwise a stale look only delays.
     unsafe {
         let children = &raw const (*task).children;
         (&raw const (*children).next).read_volatile().cast_const() != children

@@ -175,6 +175,36 @@ TEST_F(children, children_do_not_miss_the_task_that_forked_them)
 	EXPECT_EQ(42, child_status(pid));
 }
 
+/* It has become unlike its caller, and no program goes on in it any more. */
+TEST_F(children, children_do_not_miss_it_when_it_is_unlike)
+{
+	struct block more;
+	struct head brief;
+	int pipes[2];
+	pid_t pid;
+
+	ASSERT_EQ(0, head_open_limits(&brief, 8, 8, 1, 60000));
+	ASSERT_EQ(0, block_init(&more, 0));
+	ASSERT_EQ(0, pipe2(pipes, O_CLOEXEC));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		char byte;
+
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) || write(more.done[1], "r", 1) != 1)
+			_exit(44);
+		_exit(read(pipes[0], &byte, 1) == 1 ? 42 : 43);
+	}
+	ASSERT_EQ('r', read_byte(more.done[0]));
+	ASSERT_EQ(0, hop(&brief, &more));
+	ASSERT_EQ(0, prctl(PR_SET_TIMERSLACK, 12345));
+	ASSERT_EQ(0, hop(&brief, &more));
+	/* Long enough for one that was told to leave. */
+	usleep(100 * 1000);
+	ASSERT_EQ(1, write(pipes[1], "x", 1));
+	EXPECT_EQ(42, child_status(pid));
+}
+
 struct fork_and_close {
 	bool blocked;		/* the head is closed while the program is */
 	int pipe[2];
