@@ -59,8 +59,9 @@ static struct syslet_uatom *complete_one(void)
 {
 	struct syslet_uatom *done;
 
-	if (async_wait(1, ahu.user_ring_idx, &ahu))
-		die("async_wait");
+	while (async_wait(1, ahu.user_ring_idx, &ahu))
+		if (errno != EINTR)
+			die("async_wait");
 	done = completion_ring[ahu.user_ring_idx];
 	completion_ring[ahu.user_ring_idx] = NULL;
 	ahu.user_ring_idx = (ahu.user_ring_idx + 1) % RING_SLOTS;
