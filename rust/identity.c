@@ -7,6 +7,7 @@
  */
 
 #include <linux/pid.h>
+#include <linux/pid_namespace.h>
 #include <linux/rculist.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -28,17 +29,43 @@ static void syslet_exchange_tids(struct task_struct *a, struct task_struct *b)
 	WRITE_ONCE(b->pid, pid_nr(pid_a));
 }
 
+/*
+ * Makes the children of @from those of @to, as if that had forked them, and who
+ * loses a parent later is @to's if it would have become @from's. The signal of a
+ * child's end is judged by what its parent task has blocked, a child may ask for
+ * one when that task exits, or be traced by it.
+ *
+ * What forget_original_parent() does when a thread exits, but that none does.
+ * @from has no tracees. The caller holds tasklist_lock.
+ */
+static void syslet_move_children(struct task_struct *from, struct task_struct *to)
+{
+	struct pid_namespace *ns = task_active_pid_ns(from);
+	struct task_struct *child, *thread;
+
+	list_for_each_entry(child, &from->children, sibling) {
+		for_each_thread(child, thread) {
+			RCU_INIT_POINTER(thread->real_parent, to);
+			if (!thread->ptrace)
+				RCU_INIT_POINTER(thread->parent, to);
+		}
+	}
+	list_splice_tail_init(&from->children, &to->children);
+	if (ns->child_reaper == from)
+		WRITE_ONCE(ns->child_reaper, to);
+}
+
 /**
- * syslet_swap_identity - gives @to the TID of @from, and its leadership
+ * syslet_swap_identity - gives @to the TID of @from, its children and leadership
  * @from: a task that runs kernel code for a program
  * @to: the current task, of the same thread group
  *
  * May sleep.
  *
- * Return: 0; with nothing changed -EPERM, if either is traced or exiting, or if
- * somebody waits for a PI futex that the user holds (tracers and PI waiters know
- * the task, and the TID alike); or -EBUSY, if @from leads and this is not the
- * moment to change that.
+ * Return: 0; with nothing changed -EPERM, if either is traced or exiting, if
+ * @from traces (a child may have seen to that), or if somebody waits for a PI
+ * futex that the user holds (tracers and PI waiters know the task, and the TID
+ * alike); or -EBUSY, if @from leads and this is not the moment to change that.
  */
 int syslet_swap_identity(struct task_struct *from, struct task_struct *to)
 {
@@ -53,12 +80,13 @@ int syslet_swap_identity(struct task_struct *from, struct task_struct *to)
 		return -EBUSY;
 	syslet_tasklist_lock();
 	if (!from->ptrace && !to->ptrace && !from->exit_state &&
-	    !(from->flags & PF_EXITING) &&
+	    !(from->flags & PF_EXITING) && list_empty(&from->ptraced) &&
 	    list_empty(&from->futex.pi_state_list)) {
 		syslet_exchange_tids(from, to);
 		swap(from->start_time, to->start_time);
 		swap(from->start_boottime, to->start_boottime);
 		to->flags = (to->flags & ~past) | (READ_ONCE(from->flags) & past);
+		syslet_move_children(from, to);
 		if (leads)
 			syslet_move_leadership(from, to);
 		ret = 0;
