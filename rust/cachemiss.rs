@@ -98,7 +98,8 @@ pub struct Census {
 pub struct Pool {
     limits: Limits,
     next_id: Atomic<u64>,
-    /// A descriptor was closed, and nothing was run since: workers leave as they become idle.
+    /// A descriptor was closed and nothing was run since, or all are to leave: workers do so as they
+    /// become idle.
     closing: Atomic<bool>,
     /// The process is gone.
     orphaned: Atomic<bool>,
@@ -126,7 +127,7 @@ impl Pool {
     /// Reserves an idle worker for `flight`, whose task is the current one.
     ///
     /// Workers that have become unlike the caller are retired on the way, but for those that have
-    /// reason to stay.
+    /// led.
     #[inline]
     pub fn reserve(&self, flight: &Flight) -> Option<Arc<Worker>> {
         let leads = leads();
@@ -144,7 +145,7 @@ impl Pool {
                 worker.seat.store(ptr::from_ref(flight) as usize, Relaxed);
                 return inner.idle.remove(at).ok();
             }
-            if !worker.led.load(Relaxed) && !has_children(task) {
+            if !worker.led.load(Relaxed) {
                 retire(worker);
                 let _ = inner.idle.remove(at);
             }
@@ -159,14 +160,10 @@ impl Pool {
         let reserved = ptr::from_ref(flight) as usize;
         // It may have withdrawn, and be about to come back by itself.
         if worker.seat.cmpxchg(reserved, IDLE, Full).is_ok() {
-            if self.must_leave(&inner, &worker) {
-                retire(&worker);
-            } else {
-                if self.is_closing() {
-                    worker.wake();
-                }
-                let _ = inner.idle.push_within_capacity(worker);
+            if self.is_closing() {
+                worker.wake();
             }
+            let _ = inner.idle.push_within_capacity(worker);
         }
     }
 
@@ -204,10 +201,7 @@ impl Pool {
     pub fn park(&self, worker: &Arc<Worker>) -> Parked {
         let arrives = worker.seat.load(Relaxed) == AWAY;
         self.forget_leadership(worker);
-        let mut left = match self.sit_down(worker) {
-            Ok(left) => left,
-            Err(parked) => return parked,
-        };
+        let mut left = self.sit_down(worker);
         if arrives {
             // SAFETY: The completion is initialised.
             unsafe { bindings::complete_all(worker.arrived.get()) };
@@ -240,27 +234,23 @@ impl Pool {
                 if run::signal_pending() {
                     return Parked::Interrupted;
                 }
-                left = match self.sit_down(worker) {
-                    Ok(left) => left,
-                    Err(parked) => return parked,
-                };
+                left = self.sit_down(worker);
                 continue;
             }
-            // The head may have been closed before there was somebody asleep to be woken.
-            if left == UNLIMITED && self.is_closing() {
-                left = self.idle_time();
-            }
-            // SAFETY: The state was set above, and the conditions looked at since.
-            left = unsafe { bindings::schedule_timeout(left) };
+            // Behind the state: who closes the head, or is the last thread that may know one that
+            // has led, wakes those who are in the idle list.
             if left == 0 || self.is_closing() {
                 self.forget_leadership(worker);
                 if let Some(parked) = self.leave_if_idle(worker) {
+                    set_state(bindings::TASK_RUNNING);
                     return parked;
                 }
-                if left == 0 {
+                if left == 0 || left == UNLIMITED {
                     left = self.idle_time();
                 }
             }
+            // SAFETY: The state was set above, and the conditions looked at since.
+            left = unsafe { bindings::schedule_timeout(left) };
         }
     }
 
@@ -282,22 +272,19 @@ impl Pool {
         }
     }
 
-    /// Becomes reservable, and is told how long to be; or has to leave.
+    /// Becomes reservable, and is told how long to be.
     ///
     /// Where there are no more workers than spares no timer is set: should more come, those find
-    /// more, and have one. Who stays in a closed head without one is woken, to set one.
-    fn sit_down(&self, worker: &Arc<Worker>) -> Result<isize, Parked> {
+    /// more, and have one. Who stays in a closed head without one sets one then.
+    fn sit_down(&self, worker: &Arc<Worker>) -> isize {
         let mut inner = self.inner.lock();
-        if self.must_leave(&inner, worker) {
-            return Err(self.leave(inner, worker));
-        }
         worker.seat.store(IDLE, Relaxed);
         let _ = inner.idle.push_within_capacity(worker.clone());
         let few = inner.all.len() <= self.limits.spares as usize;
         if few && !worker.led.load(Relaxed) && !self.is_closing() {
-            return Ok(UNLIMITED);
+            return UNLIMITED;
         }
-        Ok(self.idle_time())
+        self.idle_time()
     }
 
     /// Stops being reservable, unless a flight has chosen the worker.
@@ -324,15 +311,6 @@ impl Pool {
         }
     }
 
-    /// Whether an idle worker, or one that is to become idle, leaves now.
-    ///
-    /// A task with children stays: some of them may want a signal when it exits, and it is not for
-    /// an idle worker to send that.
-    fn must_leave(&self, inner: &Inner, worker: &Worker) -> bool {
-        let stays = || worker.led.load(Relaxed) || has_children(worker.task.load(Relaxed));
-        inner.dying || (self.is_closing() && !stays())
-    }
-
     fn leave(&self, mut inner: Guard<'_, Inner, SpinLockBackend>, worker: &Arc<Worker>) -> Parked {
         worker.seat.store(DEAD, Relaxed);
         remove(&mut inner.all, worker);
@@ -343,23 +321,25 @@ impl Pool {
         Parked::Leave(status)
     }
 
-    /// Leaves after a long time without work, if there are spares enough.
+    /// Leaves, being idle, if the head is closed or there are spares enough.
+    ///
+    /// Who has to stay though there are sends another one: that may have no timer.
     fn leave_if_idle(&self, worker: &Arc<Worker>) -> Option<Parked> {
         let mut inner = self.inner.lock();
-        let seat = worker.seat.load(Relaxed);
-        if seat == IDLE && self.must_leave(&inner, worker) {
+        let too_many = inner.has_more_spares_than(self.limits.spares);
+        let stays = worker.led.load(Relaxed) || !(too_many || self.is_closing());
+        let idle = worker.seat.load(Relaxed) == IDLE;
+        if idle && (inner.dying || !stays) {
             remove(&mut inner.idle, worker);
             return Some(self.leave(inner, worker));
         }
-        if seat != IDLE
-            || !inner.has_more_spares_than(self.limits.spares)
-            || worker.led.load(Relaxed)
-            || has_children(Task::current_raw())
-        {
-            return None;
+        if too_many {
+            let other = inner.idle.iter().position(|other| !other.led.load(Relaxed));
+            if let Some(other) = other.and_then(|at| inner.idle.remove(at).ok()) {
+                retire(&other);
+            }
         }
-        remove(&mut inner.idle, worker);
-        Some(self.leave(inner, worker))
+        None
     }
 
     /// The worker has taken over: the task that owned `flight` is the worker now.
@@ -414,9 +394,7 @@ impl Pool {
         let alone = process::is_single_threaded(false);
         self.closing.xchg(true, Full);
         let mut inner = self.inner.lock();
-        retire_idle(&mut inner, |worker| {
-            (alone || !worker.led.load(Relaxed)) && !has_children(worker.task.load(Relaxed))
-        });
+        retire_idle(&mut inner, |worker| alone || !worker.led.load(Relaxed));
     }
 
     /// A thread is gone: those that have led may be like any others now, and leave a closed head.
@@ -437,6 +415,7 @@ impl Pool {
                 inner.status = status;
             }
             inner.dying = true;
+            self.closing.store(true, Relaxed);
             retire_idle(&mut inner, |_| true);
             // What is still reserved is so for a flight that nobody will use any more.
             for worker in inner.all.iter() {
@@ -561,16 +540,6 @@ fn is_alive(task: *const bindings::task_struct) -> bool {
 fn is_asleep(task: *const bindings::task_struct) -> bool {
     // SAFETY: The task of a worker that carries a program, and its pool is locked.
     unsafe { (&raw const (*task).__state).read_volatile() != bindings::TASK_RUNNING }
-}
-
-/// Whether there is a process whose parent is this very task.
-fn has_children(task: *const bindings::task_struct) -> bool {
-    // SAFETY: The task is the current one, or that of an idle worker and the pool is locked. What
-    // is added meanwhile was another thread's until that ended; otherwise a stale look only delays.
-    unsafe {
-        let children = &raw const (*task).children;
-        (&raw const (*children).next).read_volatile().cast_const() != children
-    }
 }
 
 fn set_state(state: u32) {

@@ -36,8 +36,8 @@ const EXIT: Suite = Suite {
         Mistake {
             name: "parks_in_a_disbanded_pool",
             file: "cachemiss",
-            from: "inner.dying || (",
-            to: "(",
+            from: "self.closing.store(true, Relaxed);",
+            to: "",
         },
     ],
 };
@@ -121,27 +121,17 @@ const HANDOFF: Suite = Suite {
         Mistake {
             name: "leaves_though_reserved",
             file: "cachemiss",
-            from: "if seat != IDLE
-            || !inner",
-            to: "if !inner",
+            from: "if idle && (inner",
+            to: "if true && (inner",
         },
         Mistake {
             name: "marks_the_close_too_late",
             file: "cachemiss",
             from: "self.closing.xchg(true, Full);
         let mut inner = self.inner.lock();
-        retire_idle(&mut inner, |worker| {
-            (alone || !worker.led.load(Relaxed)) && !has_children(worker.task.load(Relaxed))
-        });",
+        retire_idle(&mut inner, |worker| alone || !worker.led.load(Relaxed));",
             to: "retire_idle(&mut self.inner.lock(), |_| true);
         self.closing.xchg(true, Full);",
-        },
-        Mistake {
-            name: "gives_back_to_a_closed_pool",
-            file: "cachemiss",
-            from: "if self.must_leave(&inner, &worker) {
-                retire(&worker);",
-            to: "if false {",
         },
         Mistake {
             name: "lets_who_stays_sleep",
@@ -156,25 +146,16 @@ const HANDOFF: Suite = Suite {
         Mistake {
             name: "sleeps_on_as_it_is_closed",
             file: "cachemiss",
-            from: "if left == UNLIMITED && self.is_closing() {",
-            to: "if false {",
+            from: "if left == 0 || self.is_closing() {",
+            to: "if left == 0 {",
         },
         Mistake {
             name: "gives_back_to_sleep",
             file: "cachemiss",
             from: "if self.is_closing() {
-                    worker.wake();
-                }",
+                worker.wake();
+            }",
             to: "",
-        },
-        Mistake {
-            name: "parks_in_a_closed_pool",
-            file: "cachemiss",
-            from: "if self.must_leave(&inner, worker) {
-            return Err(self.leave(inner, worker));
-        }
-        worker.seat.store(IDLE, Relaxed);",
-            to: "worker.seat.store(IDLE, Relaxed);",
         },
         Mistake {
             name: "lands_while_it_is_canceled",

@@ -77,10 +77,6 @@ impl Drop for pt_regs {
     }
 }
 
-pub struct list_head {
-    pub next: *mut list_head,
-}
-
 pub struct hlist_head {
     pub first: *mut hlist_node,
 }
@@ -164,7 +160,6 @@ pub struct task_struct {
     pub se: sched_entity,
     pub flags: u32,
     pub ptrace: u32,
-    pub children: list_head,
     pub preempt_notifiers: hlist_head,
     pub group_leader: *mut task_struct,
     pub signal: *mut signal_struct,

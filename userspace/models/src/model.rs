@@ -62,9 +62,6 @@ impl Task {
             se: b::sched_entity { sched_delayed: 0 },
             flags: 0,
             ptrace: 0,
-            children: b::list_head {
-                next: ptr::null_mut(),
-            },
             preempt_notifiers: b::hlist_head {
                 first: ptr::null_mut(),
             },
@@ -76,7 +73,6 @@ impl Task {
             regs: b::pt_regs::default(),
             model: Sched::new(has_user),
         });
-        task.children.next = &raw mut task.children;
         // Loom wants an atomic to be made before it is shared.
         sched::state_of(&raw mut *task);
         Self(task)
@@ -110,9 +106,10 @@ impl Task {
         sched::expire(self.as_ptr());
     }
 
-    /// Gives it a child, or takes that away.
-    pub fn set_child(&self, has: bool) {
-        sched::set_child(self.as_ptr(), has);
+    /// Makes it the leader of its thread group.
+    pub fn lead(mut self) -> Self {
+        self.0.group_leader = &raw mut *self.0;
+        self
     }
 
     pub fn wake(&self) {

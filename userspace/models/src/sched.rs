@@ -244,14 +244,6 @@ pub unsafe fn schedule_hrtimeout_range(
     c_int::from(unsafe { schedule_timeout(1) } != 0)
 }
 
-/// All that is looked at of the list is whether it points elsewhere.
-pub(crate) fn set_child(task: *mut b::task_struct, has: bool) {
-    // For others to come between, which only loom's own can.
-    let _run = lock(&model_of(task).run);
-    let children = unsafe { &raw mut (*task).children };
-    unsafe { (*children).next = if has { ptr::null_mut() } else { children } };
-}
-
 pub(crate) fn expire(task: *mut b::task_struct) {
     let timed = {
         let mut run = lock(&model_of(task).run);

@@ -210,6 +210,54 @@ TEST_F(limits, idle_threads_leave)
 	head_close(&head);
 }
 
+struct overlap {
+	struct head *head;
+	int go[2];
+	pid_t tid;
+};
+
+/* Has a spare, and needs none: what blocks stays here. */
+static void *have_a_spare(void *arg)
+{
+	struct overlap *overlap = arg;
+	struct syslet_atom quick[] = { { .nr = __NR_getppid } };
+	char byte;
+	struct syslet_atom slow[] = { read_atom(overlap->go[0], &byte, 1) };
+	struct syslet_program programs[] = {
+		PROGRAM(quick), PROGRAM(slow, .flags = SYSLET_SYNC),
+	};
+
+	__atomic_store_n(&overlap->tid, my_tid(), __ATOMIC_RELEASE);
+	return (void *)(dev_exec(overlap->head->fd, programs, 2, 0) == 2 ? 0L : 1L);
+}
+
+/* The one that has been idle for long is kept for the next call, so the other one has to leave. */
+TEST_F(limits, idle_threads_leave_for_another)
+{
+	struct overlap overlaps[2] = { };
+	pthread_t threads[2];
+	struct head head;
+	void *bad;
+	int i;
+
+	ASSERT_EQ(0, head_open_limits(&head, 16, 16, 1, 50));
+	for (i = 0; i < 2; i++) {
+		overlaps[i].head = &head;
+		ASSERT_EQ(0, pipe2(overlaps[i].go, O_CLOEXEC));
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, have_a_spare, &overlaps[i]));
+		while (sleeps_in(__atomic_load_n(&overlaps[i].tid, __ATOMIC_ACQUIRE)) != __NR_read)
+			sched_yield();
+	}
+	EXPECT_EQ(5, count_tasks(getpid()));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(1, write(overlaps[i].go[1], "x", 1));
+		ASSERT_EQ(0, pthread_join(threads[i], &bad));
+		EXPECT_EQ(NULL, bad);
+	}
+	EXPECT_EQ(2, wait_tasks(getpid(), 2));
+	head_close(&head);
+}
+
 TEST_F(limits, idle_threads_stay_for_a_while)
 {
 	struct head head;

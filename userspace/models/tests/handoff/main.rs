@@ -20,7 +20,7 @@ real! {
     detach_and_stop
     detach_and_leave
     reserve_and_close
-    reserve_and_close_with_a_child
+    reserve_and_close_having_led
     park_and_close
     detach_and_cancel
 }
@@ -38,10 +38,8 @@ mistaken! {
     tells_nobody_that_it_did_not_detach: leave_now_and_kill, "deadlock";
     leaves_though_reserved: detach_and_leave, "deadlock";
     marks_the_close_too_late: reserve_and_close, "deadlock";
-    gives_back_to_a_closed_pool: reserve_and_close, "deadlock";
-    lets_who_stays_sleep: reserve_and_close_with_a_child, "deadlock";
-    sleeps_on_as_it_is_closed: reserve_and_close_with_a_child, "deadlock";
-    gives_back_to_sleep: reserve_and_close_with_a_child, "deadlock";
-    parks_in_a_closed_pool: park_and_close, "deadlock";
+    lets_who_stays_sleep: reserve_and_close_having_led, "deadlock";
+    sleeps_on_as_it_is_closed: park_and_close, "deadlock";
+    gives_back_to_sleep: reserve_and_close_having_led, "deadlock";
     lands_while_it_is_canceled: detach_and_cancel, "Concurrent read and write";
 }

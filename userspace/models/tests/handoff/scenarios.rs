@@ -7,6 +7,7 @@ use std::sync::Arc;
 use kernel::alloc::GFP_KERNEL_ACCOUNT;
 use kernel::atomic::Acquire;
 use kernel::atomic::Atomic;
+use kernel::atomic::Relaxed;
 use kernel::atomic::Release;
 use kernel::model;
 use kernel::model::Signal;
@@ -24,6 +25,7 @@ use super::handoff;
 use super::ring::Ring;
 use crate::rest::batch::Batch;
 use crate::rest::dispatch::Frame;
+use crate::rest::process;
 
 struct World {
     a: Task,
@@ -32,22 +34,25 @@ struct World {
     pool: Pin<KBox<Pool>>,
     /// What A's program waits for.
     event: Atomic<bool>,
+    /// B has led its thread group.
+    led: bool,
 }
 
 impl World {
-    fn new(spares: u32) -> Arc<Self> {
+    fn new(spares: u32) -> Self {
         let limits = Limits {
             threads: 2,
             spares,
             idle_ms: 1,
         };
-        Arc::new(Self {
-            a: Task::new(true),
+        Self {
+            a: Task::new(true).lead(),
             b: Task::new(false),
             ring: KBox::pin_init(Ring::new(1, 2), GFP_KERNEL_ACCOUNT).expect("memory"),
             pool: KBox::pin_init(Pool::new(limits), GFP_KERNEL_ACCOUNT).expect("memory"),
             event: Atomic::<bool>::new(false),
-        })
+            led: false,
+        }
     }
 
     /// B, from its arrival until it has a user context, or has left.
@@ -84,6 +89,7 @@ impl World {
         }
         let worker = self.pool.enlist(&self.ring).expect("room");
         worker.note_task(self.b.as_ptr());
+        worker.led.store(self.led, Relaxed);
         self.a.enter();
         let (world, id) = (self.clone(), worker.id());
         let mut threads = vec![thread::spawn(move || {
@@ -207,7 +213,7 @@ fn check(
     others: &'static [fn(&World)],
 ) {
     model::check(preemptions, move || {
-        World::new(spares).run(begins, goes, others);
+        Arc::new(World::new(spares)).run(begins, goes, others);
     });
 }
 
@@ -258,16 +264,21 @@ pub fn reserve_and_close() {
     check(2, 1, Begins::Arriving, Goes::UnlessClosed, others);
 }
 
-/// B has a child, and stays in the closed head until that is gone.
-pub fn reserve_and_close_with_a_child() {
+/// B has led, and stays in the closed head until the other threads are gone.
+pub fn reserve_and_close_having_led() {
     let others: &[fn(&World)] = &[|world| {
-        world.b.set_child(true);
         wake(world);
         world.pool.close();
-        world.b.set_child(false);
-        world.b.expire();
+        process::leave_one();
+        world.pool.reconsider();
     }];
-    check(3, 1, Begins::Arriving, Goes::UnlessClosed, others);
+    model::check(3, move || {
+        let world = World {
+            led: true,
+            ..World::new(1)
+        };
+        Arc::new(world).run(Begins::Arriving, Goes::UnlessClosed, others);
+    });
 }
 
 /// Somebody closes the head while B is on its way.
