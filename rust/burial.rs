@@ -104,6 +104,11 @@ unsafe extern "C" fn burial(work: *mut bindings::callback_head) {
         if let Some(worker) = owned.worker.take().filter(|_| !settled) {
             established.pool.release(worker, &flight);
         }
+        // The call is never returned to that has undone a close.
+        if owned.reopened && !settled {
+            established.pool.close();
+            head.drop_kept();
+        }
     }
     let refs = owned.file_refs;
     drop(flight);
