@@ -156,7 +156,9 @@ impl Session<'_> {
     /// call may have come by the very descriptor that was closed.
     #[cold]
     fn close_again(&self) {
-        let fd = self.frame.with_registers(|regs| arch::first_argument(regs));
+        let fd = self
+            .frame
+            .with_registers(|regs| arch::first_argument(regs, self.abi));
         let open =
             LocalFile::fget(fd as u32).is_ok_and(|file| ptr::eq(file.as_ptr(), self.file.as_ptr()));
         if !open {

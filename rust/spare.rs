@@ -97,9 +97,9 @@ impl Session<'_> {
         // it must not run a handler of the user's.
         let mask = identity::block_signals();
         let user = self.frame.save();
-        self.frame.with_registers(|regs| {
-            arch::prepare_fork(regs, page, arch::first_argument(&user), worker.id())
-        });
+        let fd = arch::first_argument(&user, Abi::X86_64);
+        self.frame
+            .with_registers(|regs| arch::prepare_fork(regs, page, fd, worker.id()));
         // The fork probe tells the worker its task.
         // SAFETY: The flight is the current task's, and unarmed.
         unsafe { (*flight.owned()).forking = Arc::as_ptr(&worker) };

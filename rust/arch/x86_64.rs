@@ -5,6 +5,7 @@
 
 use kernel::bindings;
 
+use crate::policy::Abi;
 use crate::uapi;
 
 /// The code of the parking page.
@@ -62,7 +63,10 @@ pub fn is_parked(regs: &bindings::pt_regs, page: usize) -> bool {
     regs.ip == page + PARKED_AT
 }
 
-/// The first argument of the system call that these registers came with.
-pub fn first_argument(regs: &bindings::pt_regs) -> usize {
-    regs.di
+/// The first argument of the system call, one of `abi`, that these registers came with.
+pub fn first_argument(regs: &bindings::pt_regs, abi: Abi) -> usize {
+    match abi {
+        Abi::X86_64 => regs.di,
+        Abi::I386 => regs.bx,
+    }
 }

@@ -12,6 +12,7 @@ mod tests {
     use crate::arch;
     use crate::kunit::facts;
     use crate::kunit::facts::fact;
+    use crate::policy::Abi;
 
     const SYSCALL: [u8; 2] = [0x0f, 0x05];
     const MOV_EAX: u8 = 0xb8;
@@ -61,6 +62,7 @@ mod tests {
             sp: USERS,
             ip: USERS,
             flags: USERS,
+            bx: 3,
             di: 1,
             si: 2,
             ..Default::default()
@@ -68,7 +70,9 @@ mod tests {
         arch::prepare_fork(&mut regs, 0x1000, 5, 77);
         assert!(regs.ip == 0x1000 && regs.r12 == 5 && regs.r13 == 77);
         assert!(regs.sp == 0 && regs.bp == 0);
-        assert!(regs.di == 1 && regs.si == 2 && arch::first_argument(&regs) == 1);
+        assert!(regs.di == 1 && regs.si == 2);
+        assert!(arch::first_argument(&regs, Abi::X86_64) == 1);
+        assert!(arch::first_argument(&regs, Abi::I386) == 3);
         facts::check(fmt!("X86_EFLAGS_IF | X86_EFLAGS_FIXED"), regs.flags as u64)
     }
 
