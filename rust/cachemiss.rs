@@ -184,6 +184,15 @@ impl Pool {
         remove(&mut self.inner.lock().all, worker);
     }
 
+    /// Whether a worker, just forked, is unlike the current task all the same. One that another
+    /// thread has sent away meanwhile, being unlike that one, is not.
+    pub fn is_unlike(&self, worker: &Worker) -> bool {
+        let _inner = self.inner.lock();
+        let gone = worker.seat.load(Relaxed) == DEAD;
+        // SAFETY: One that is not gone does not leave while the lock is held.
+        !gone && !unsafe { identity::same_origin(worker.task.load(Relaxed)) }
+    }
+
     /// The worker that the current task is, as it says itself by `id` from the parking page.
     pub fn recognise(&self, id: u64) -> Option<Arc<Worker>> {
         let me = Task::current_raw();

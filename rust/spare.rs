@@ -68,7 +68,7 @@ impl Session<'_> {
             }
             let forked = self.fork_worker(flight, page)?;
             // Some threads are unlike their own children, those with a keyring for one.
-            if forked.is_unlike() {
+            if pool.is_unlike(&forked) {
                 return Err(Fallback::NoSpare);
             }
             // Another thread may be faster to reserve it.

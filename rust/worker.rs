@@ -159,21 +159,6 @@ impl Worker {
             .then_some((seat & !(CHOSEN | CALLED)) as *const Flight)
     }
 
-    /// Whether the worker, just forked, is unlike the current task all the same. One that another
-    /// thread has sent away meanwhile, being unlike that one, is not.
-    pub fn is_unlike(&self) -> bool {
-        let gone = || self.seat.load(Acquire) == DEAD;
-        let _rcu = kernel::sync::rcu::read_lock();
-        // Before its task is looked at: one that left earlier may have been freed.
-        if gone() {
-            return false;
-        }
-        // SAFETY: The task has not been gone in this section, and is freed by RCU.
-        let unlike = !unsafe { identity::same_origin(self.task.load(Relaxed)) };
-        // And behind that: one that is leaving may be unlike for that.
-        unlike && !gone()
-    }
-
     /// Its number.
     pub fn id(&self) -> u64 {
         self.id
