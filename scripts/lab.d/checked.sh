@@ -77,13 +77,12 @@ build_checked() {
 	set_up_checked "$kind"
 	case $kind in
 	# Line tables are for scripts/coverage; the kernel itself has none.
-	debug) args=(CONFIG_SYSLET_KUNIT_TEST=y KCFLAGS=-gline-tables-only
-		KRUSTFLAGS=-Cdebuginfo=line-tables-only) ;;
+	debug) args=(KCFLAGS=-gline-tables-only KRUSTFLAGS=-Cdebuginfo=line-tables-only) ;;
 	kcsan) args=(KRUSTFLAGS="-Zsanitizer=thread -Cllvm-args=-tsan-distinguish-volatile=1
 		-Cllvm-args=-tsan-instrument-func-entry-exit=0") ;;
 	esac
 	mkdir -p "$OUT/module-$kind"
 	in_tree make -s -j"$(nproc)" modules KDIR="$(checked_source "$kind")" \
-		MO="$OUT/module-$kind" "${args[@]}"
+		CONFIG_SYSLET_KUNIT_TEST=y MO="$OUT/module-$kind" "${args[@]}"
 	say "module: $(checked_module "$kind")"
 }
