@@ -275,6 +275,26 @@ FIXTURE_TEARDOWN(name)							\
 }									\
 struct name##_ends_in_a_semicolon
 
+/*
+ * The same in two variants, for what a process can tell that has moved:
+ * MOVE_AWAY() has its caller go on in another task.
+ */
+#define FIXTURE_MOVE(name)						\
+FIXTURE_BLOCK(name);							\
+FIXTURE_VARIANT(name) {							\
+	bool blocked;	/* the program still is, behind MOVE_AWAY() */	\
+};									\
+FIXTURE_VARIANT_ADD(name, while_blocked) { true };			\
+FIXTURE_VARIANT_ADD(name, when_done) { false }
+
+#define MOVE_AWAY()							\
+	do {								\
+		ASSERT_EQ(SYSLET_PENDING, block_submit(&self->head, &self->block));	\
+		if (!variant->blocked) {				\
+			ASSERT_EQ(0, block_release(&self->block));	\
+		}							\
+	} while (0)
+
 /* Opens both in a child, or ends it. */
 static inline void child_open(struct head *head, struct block *block)
 {

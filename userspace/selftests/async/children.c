@@ -5,28 +5,13 @@
 #include <sys/sem.h>
 #include "exec_self.h"
 
-FIXTURE_BLOCK(children);
-
-FIXTURE_VARIANT(children) {
-	bool blocked;	/* the program still is */
-};
-
-FIXTURE_VARIANT_ADD(children, while_blocked) { true };
-FIXTURE_VARIANT_ADD(children, when_done) { false };
-
-#define MOVE()								\
-	do {								\
-		ASSERT_EQ(SYSLET_PENDING, block_submit(&self->head, &self->block));	\
-		if (!variant->blocked) {				\
-			ASSERT_EQ(0, block_release(&self->block));	\
-		}							\
-	} while (0)
+FIXTURE_MOVE(children);
 
 TEST_F(children, fork)
 {
 	pid_t parent = getpid(), pid;
 
-	MOVE();
+	MOVE_AWAY();
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
@@ -63,7 +48,7 @@ TEST_F(children, fork_by_another_thread)
 	pthread_t thread;
 	void *ret;
 
-	MOVE();
+	MOVE_AWAY();
 	ASSERT_EQ(0, pthread_create(&thread, NULL, fork_and_wait, NULL));
 	ASSERT_EQ(0, pthread_join(thread, &ret));
 	EXPECT_EQ(42, (long)ret);
@@ -74,7 +59,7 @@ TEST_F(children, vfork_and_exec)
 	pid_t pid;
 
 	setenv(ROLE, "0", 1);
-	MOVE();
+	MOVE_AWAY();
 	pid = vfork();
 	if (!pid) {
 		execve("/proc/self/exe", self_argv, environ);
@@ -89,7 +74,7 @@ TEST_F(children, vfork_and_exit)
 	volatile int touched = 0;
 	pid_t pid;
 
-	MOVE();
+	MOVE_AWAY();
 	pid = vfork();
 	if (!pid) {
 		touched = 1;
@@ -105,7 +90,7 @@ TEST_F(children, posix_spawn)
 	pid_t pid;
 
 	setenv(ROLE, "0", 1);
-	MOVE();
+	MOVE_AWAY();
 	ASSERT_EQ(0, posix_spawn(&pid, "/proc/self/exe", NULL, NULL, self_argv, environ));
 	EXPECT_EQ(42, child_status(pid));
 }
@@ -116,7 +101,7 @@ TEST_F(children, posix_spawn_in_a_process_group)
 	pid_t pid;
 
 	setenv(ROLE, "0", 1);
-	MOVE();
+	MOVE_AWAY();
 	ASSERT_EQ(0, posix_spawnattr_init(&attr));
 	ASSERT_EQ(0, posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP));
 	ASSERT_EQ(0, posix_spawn(&pid, "/proc/self/exe", NULL, &attr, self_argv, environ));
@@ -136,7 +121,7 @@ TEST_F(children, threads)
 	void *ret;
 	int i;
 
-	MOVE();
+	MOVE_AWAY();
 	for (i = 0; i < 8; i++)
 		ASSERT_EQ(0, pthread_create(&threads[i], NULL, return_arg, &args[i]));
 	for (i = 0; i < 8; i++) {

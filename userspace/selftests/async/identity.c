@@ -5,43 +5,13 @@
 #include "async_test.h"
 
 /* As for an ordinary process, so whatever happens here happens in a child of the test. */
-FIXTURE(identity) {
-	struct head head;
-	struct block block;
-};
-
-FIXTURE_VARIANT(identity) {
-	bool blocked;	/* the program still is */
-};
-
-FIXTURE_VARIANT_ADD(identity, while_blocked) { true };
-FIXTURE_VARIANT_ADD(identity, when_done) { false };
-
-FIXTURE_SETUP(identity)
-{
-	NEED_ASYNC();
-	ASSERT_EQ(0, head_open(&self->head, 64));
-	ASSERT_EQ(0, block_init(&self->block, 0));
-}
-
-FIXTURE_TEARDOWN(identity)
-{
-	head_close(&self->head);
-}
-
-#define MOVE()								\
-	do {								\
-		ASSERT_EQ(SYSLET_PENDING, block_submit(&self->head, &self->block));	\
-		if (!variant->blocked) {				\
-			ASSERT_EQ(0, block_release(&self->block));	\
-		}							\
-	} while (0)
+FIXTURE_MOVE(identity);
 
 TEST_F(identity, getpid_and_getppid)
 {
 	pid_t pid = getpid(), parent = getppid();
 
-	MOVE();
+	MOVE_AWAY();
 	EXPECT_EQ(pid, getpid());
 	EXPECT_EQ(parent, getppid());
 	EXPECT_EQ(pid, my_tid());
@@ -51,7 +21,7 @@ TEST_F(identity, group_and_session)
 {
 	pid_t group = getpgid(0), session = getsid(0);
 
-	MOVE();
+	MOVE_AWAY();
 	EXPECT_EQ(group, getpgid(0));
 	EXPECT_EQ(group, getpgid(getpid()));
 	EXPECT_EQ(session, getsid(0));
@@ -60,7 +30,7 @@ TEST_F(identity, group_and_session)
 
 TEST_F(identity, setpgid)
 {
-	MOVE();
+	MOVE_AWAY();
 	ASSERT_NE(getpid(), getpgid(0));
 	ASSERT_EQ(0, setpgid(0, 0));
 	EXPECT_EQ(getpid(), getpgid(0));
@@ -70,14 +40,14 @@ TEST_F(identity, setpgid)
 
 TEST_F(identity, setpgid_by_pid)
 {
-	MOVE();
+	MOVE_AWAY();
 	ASSERT_EQ(0, setpgid(getpid(), getpid()));
 	EXPECT_EQ(getpid(), getpgid(0));
 }
 
 TEST_F(identity, setsid)
 {
-	MOVE();
+	MOVE_AWAY();
 	EXPECT_EQ(getpid(), setsid());
 	EXPECT_EQ(getpid(), getsid(0));
 	EXPECT_EQ(getpid(), getpgid(0));
@@ -85,7 +55,7 @@ TEST_F(identity, setsid)
 
 TEST_F(identity, kill)
 {
-	MOVE();
+	MOVE_AWAY();
 	EXPECT_EQ(0, kill(getpid(), 0));
 	EXPECT_EQ(0, syscall(__NR_tgkill, getpid(), getpid(), 0));
 	EXPECT_EQ(0, syscall(__NR_tkill, getpid(), 0));
@@ -97,7 +67,7 @@ TEST_F(identity, pidfd)
 	char path[64], line[64];
 	FILE *file;
 
-	MOVE();
+	MOVE_AWAY();
 	pollfd.fd = syscall(__NR_pidfd_open, getpid(), 0);
 	ASSERT_LE(0, pollfd.fd);
 	EXPECT_EQ(0, poll(&pollfd, 1, 0));
@@ -138,7 +108,7 @@ TEST_F(identity, proc_stat)
 {
 	char path[64];
 
-	MOVE();
+	MOVE_AWAY();
 	EXPECT_EQ(getpid(), stat_field("/proc/self/stat", 1));
 	EXPECT_EQ(getppid(), stat_field("/proc/self/stat", 4));
 	EXPECT_EQ(getpgid(0), stat_field("/proc/self/stat", 5));
@@ -154,7 +124,7 @@ TEST_F(identity, proc_status)
 	char value[64], pid[16];
 
 	snprintf(pid, sizeof(pid), "%d", getpid());
-	MOVE();
+	MOVE_AWAY();
 	status_line("self", "Tgid", value, sizeof(value));
 	EXPECT_STREQ(pid, value);
 	status_line("self", "Pid", value, sizeof(value));
@@ -169,7 +139,7 @@ TEST_F(identity, proc_links)
 {
 	char text[64] = "", expected[64];
 
-	MOVE();
+	MOVE_AWAY();
 	snprintf(expected, sizeof(expected), "%d", getpid());
 	EXPECT_LT(0, readlink("/proc/self", text, sizeof(text) - 1));
 	EXPECT_STREQ(expected, text);
@@ -186,7 +156,7 @@ TEST_F(identity, proc_task_lists_every_task_once)
 	int found = 0, count = 0;
 	DIR *dir;
 
-	MOVE();
+	MOVE_AWAY();
 	dir = opendir("/proc/self/task");
 	ASSERT_NE(NULL, dir);
 	while ((entry = readdir(dir))) {
@@ -208,7 +178,7 @@ TEST_F(identity, proc_lists_the_process_once)
 	int found = 0;
 	DIR *dir;
 
-	MOVE();
+	MOVE_AWAY();
 	dir = opendir("/proc");
 	ASSERT_NE(NULL, dir);
 	while ((entry = readdir(dir)))
@@ -222,7 +192,7 @@ TEST_F(identity, comm_of_the_process)
 	char name[64];
 
 	ASSERT_EQ(0, prctl(PR_SET_NAME, "main-thread"));
-	MOVE();
+	MOVE_AWAY();
 	status_line("self", "Name", name, sizeof(name));
 	EXPECT_STREQ("main-thread", name);
 	EXPECT_LE(0, stat_field("/proc/self/stat", 4));
@@ -233,7 +203,7 @@ TEST_F(identity, limits_priority_and_affinity_by_pid)
 	struct rlimit limit;
 	cpu_set_t set;
 
-	MOVE();
+	MOVE_AWAY();
 	EXPECT_EQ(0, prlimit(getpid(), RLIMIT_NOFILE, NULL, &limit));
 	EXPECT_EQ(0, setpriority(PRIO_PROCESS, getpid(), 3));
 	EXPECT_EQ(3, getpriority(PRIO_PROCESS, 0));
@@ -367,7 +337,7 @@ TEST_F(identity, start_time)
 	ASSERT_EQ(0, head_open(&self->head, 64));
 	own = stat_field("/proc/thread-self/stat", 22);
 	ASSERT_EQ(born, own);
-	MOVE();
+	MOVE_AWAY();
 	EXPECT_EQ(born, stat_field("/proc/self/stat", 22));
 	EXPECT_EQ(born, stat_field("/proc/thread-self/stat", 22));
 }

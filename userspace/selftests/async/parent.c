@@ -8,43 +8,32 @@
 #include <sys/wait.h>
 #include "async_test.h"
 
-FIXTURE_BLOCK(parent);
+FIXTURE_MOVE(parent);
 
-FIXTURE_VARIANT(parent) {
-	bool blocked;	/* the program still is */
-};
-
-FIXTURE_VARIANT_ADD(parent, while_blocked) { true };
-FIXTURE_VARIANT_ADD(parent, when_done) { false };
-
-#define MOVE()								\
-	do {								\
-		ASSERT_EQ(SYSLET_PENDING, block_submit(&self->head, &self->block));	\
-		if (!variant->blocked) {				\
-			ASSERT_EQ(0, block_release(&self->block));	\
-		}							\
-	} while (0)
-
-/* A child that ends when it is told to, or some microseconds later. */
+/* A child that ends when it is told to. */
 struct told {
 	pid_t pid;
 	int pipe[2];
 };
 
-static int told_fork(struct told *child, unsigned int later)
+/* Some microseconds @later than it is told, and by @death where its parent ends before. */
+static int told_fork(struct told *child, int death, unsigned int later)
 {
+	int ready[2];
 	char byte;
 
-	if (pipe2(child->pipe, O_CLOEXEC))
+	if (pipe2(child->pipe, O_CLOEXEC) || pipe2(ready, O_CLOEXEC))
 		return -errno;
 	child->pid = fork();
 	if (!child->pid) {
+		if (prctl(PR_SET_PDEATHSIG, death) || write(ready[1], "r", 1) != 1)
+			_exit(44);
 		if (read(child->pipe[0], &byte, 1) != 1)
 			_exit(43);
 		usleep(later);
 		_exit(42);
 	}
-	return child->pid < 0 ? -errno : 0;
+	return child->pid < 0 ? -errno : read_byte(ready[0]) == 'r' ? 0 : -EPROTO;
 }
 
 /* Tells it, and waits until it has ended; it is not reaped. */
@@ -65,8 +54,8 @@ TEST_F(parent, a_signal_that_is_ignored_interrupts_nobody)
 	int i;
 
 	for (i = 0; i < 2; i++)
-		ASSERT_EQ(0, told_fork(&children[i], 200 * 1000));
-	MOVE();
+		ASSERT_EQ(0, told_fork(&children[i], 0, 200 * 1000));
+	MOVE_AWAY();
 	ASSERT_EQ(1, write(children[0].pipe[1], "x", 1));
 	EXPECT_EQ(-ETIME, dev_wait(self->head.fd, 4, NSEC_PER_SEC));
 	ASSERT_EQ(1, write(children[1].pipe[1], "x", 1));
@@ -81,9 +70,9 @@ TEST_F(parent, waits_for_its_own)
 	struct told before, after;
 	int status;
 
-	ASSERT_EQ(0, told_fork(&before, 0));
-	MOVE();
-	ASSERT_EQ(0, told_fork(&after, 0));
+	ASSERT_EQ(0, told_fork(&before, 0, 0));
+	MOVE_AWAY();
+	ASSERT_EQ(0, told_fork(&after, 0, 0));
 	ASSERT_EQ(0, told_end(&before));
 	EXPECT_EQ(before.pid, waitpid(before.pid, &status, __WNOTHREAD));
 	EXPECT_EQ(42, WEXITSTATUS(status));
@@ -109,7 +98,7 @@ TEST_F(parent, traces_its_child)
 		raise(SIGSTOP);
 		_exit(42);
 	}
-	MOVE();
+	MOVE_AWAY();
 	ASSERT_EQ(1, write(pipes[1], "x", 1));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	ASSERT_TRUE(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
@@ -138,7 +127,7 @@ TEST_F(parent, does_not_move_as_a_tracer)
 	EXPECT_EQ('d', read_byte(self->block.done[0]));
 	EXPECT_EQ(0, ptrace(PTRACE_CONT, pid, NULL, NULL));
 	EXPECT_EQ(42, child_status(pid));
-	MOVE();
+	MOVE_AWAY();
 }
 
 /* The first process of a namespace moves, and becomes the parent of those who have lost theirs. */
@@ -193,29 +182,19 @@ TEST_F(parent, children_do_not_miss_the_task_that_forked_them)
 {
 	struct block more;
 	struct head brief;
-	int pipes[2], i;
-	pid_t pid;
+	struct told child;
+	int i;
 
 	ASSERT_EQ(0, head_open(&brief, 8));
 	ASSERT_EQ(0, block_init(&more, 0));
-	ASSERT_EQ(0, pipe2(pipes, O_CLOEXEC));
-	MOVE();
-	pid = fork();
-	ASSERT_LE(0, pid);
-	if (!pid) {
-		char byte;
-
-		if (prctl(PR_SET_PDEATHSIG, SIGKILL) || write(more.done[1], "r", 1) != 1)
-			_exit(44);
-		_exit(read(pipes[0], &byte, 1) == 1 ? 42 : 43);
-	}
-	ASSERT_EQ('r', read_byte(more.done[0]));
+	MOVE_AWAY();
+	ASSERT_EQ(0, told_fork(&child, SIGKILL, 0));
 	for (i = 0; i < 3; i++)
 		ASSERT_EQ(0, hop(&brief, &more));
 	head_close(&brief);
 	EXPECT_GE(3, wait_tasks(getpid(), 3));
-	ASSERT_EQ(1, write(pipes[1], "x", 1));
-	EXPECT_EQ(42, child_status(pid));
+	ASSERT_EQ(0, told_end(&child));
+	EXPECT_EQ(42, child_status(child.pid));
 }
 
 /* It has become unlike its caller, and no program goes on in it any more. */
@@ -223,80 +202,53 @@ TEST_F(parent, children_do_not_miss_it_when_it_is_unlike)
 {
 	struct block more;
 	struct head brief;
-	int pipes[2];
-	pid_t pid;
+	struct told child;
 
 	ASSERT_EQ(0, head_open_limits(&brief, 8, 8, 1, 60000));
 	ASSERT_EQ(0, block_init(&more, 0));
-	ASSERT_EQ(0, pipe2(pipes, O_CLOEXEC));
-	pid = fork();
-	ASSERT_LE(0, pid);
-	if (!pid) {
-		char byte;
-
-		if (prctl(PR_SET_PDEATHSIG, SIGKILL) || write(more.done[1], "r", 1) != 1)
-			_exit(44);
-		_exit(read(pipes[0], &byte, 1) == 1 ? 42 : 43);
-	}
-	ASSERT_EQ('r', read_byte(more.done[0]));
+	ASSERT_EQ(0, told_fork(&child, SIGKILL, 0));
 	ASSERT_EQ(0, hop(&brief, &more));
 	ASSERT_EQ(0, prctl(PR_SET_TIMERSLACK, 12345));
 	ASSERT_EQ(0, hop(&brief, &more));
 	/* Long enough for one that was told to leave. */
 	usleep(100 * 1000);
-	ASSERT_EQ(1, write(pipes[1], "x", 1));
-	EXPECT_EQ(42, child_status(pid));
+	ASSERT_EQ(0, told_end(&child));
+	EXPECT_EQ(42, child_status(child.pid));
 }
-
-struct fork_and_close {
-	bool blocked;		/* the head is closed while the program is */
-	int pipe[2];
-};
 
 /* A thread forks and moves; its head is closed, and the task that forked has nothing more to do. */
 static void *fork_move_and_close(void *arg)
 {
-	const struct fork_and_close *what = arg;
+	const bool *blocked = arg;
+	struct told child;
 	struct block block;
 	struct head brief;
-	pid_t pid;
 
 	if (head_open_limits(&brief, 8, 8, 1, 50) || block_init(&block, 0))
 		return (void *)1L;
-	pid = fork();
-	if (!pid) {
-		char byte;
-
-		if (prctl(PR_SET_PDEATHSIG, SIGKILL) || write(block.done[1], "r", 1) != 1)
-			_exit(44);
-		_exit(read(what->pipe[0], &byte, 1) == 1 ? 42 : 43);
-	}
-	if (pid < 0 || read_byte(block.done[0]) != 'r' ||
-	    block_submit(&brief, &block) != SYSLET_PENDING)
+	if (told_fork(&child, SIGKILL, 0) || block_submit(&brief, &block) != SYSLET_PENDING)
 		return (void *)2L;
-	if (!what->blocked && block_release(&block))
+	if (!*blocked && block_release(&block))
 		return (void *)3L;
 	head_close(&brief);
-	if (what->blocked && block_release(&block))
+	if (*blocked && block_release(&block))
 		return (void *)4L;
 	/* Some times as long as idle threads stay. */
 	usleep(300 * 1000);
-	if (write(what->pipe[1], "x", 1) != 1)
+	if (told_end(&child))
 		return (void *)5L;
-	return (void *)(long)child_status(pid);
+	return (void *)(long)child_status(child.pid);
 }
 
 TEST_F(parent, children_do_not_miss_it_in_a_closed_head)
 {
-	struct fork_and_close what = { .blocked = variant->blocked };
+	bool blocked = variant->blocked;
 	pthread_t thread;
 	void *ret;
 
-	ASSERT_EQ(0, pipe2(what.pipe, O_CLOEXEC));
-	ASSERT_EQ(0, pthread_create(&thread, NULL, fork_move_and_close, &what));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, fork_move_and_close, &blocked));
 	ASSERT_EQ(0, pthread_join(thread, &ret));
 	EXPECT_EQ(42, (long)ret);
-	/* Without a child it leaves. */
 	EXPECT_EQ(1, wait_tasks(getpid(), 1));
 }
 
@@ -305,21 +257,14 @@ struct fork_and_end {
 	bool blocked;
 	struct block block;
 	struct head head;
-	pid_t pid;
+	struct told child;
 };
 
 static void *fork_move_and_end(void *arg)
 {
 	struct fork_and_end *what = arg;
 
-	what->pid = fork();
-	if (!what->pid) {
-		if (prctl(PR_SET_PDEATHSIG, SIGTERM) || write(what->block.done[1], "r", 1) != 1)
-			_exit(44);
-		for (;;)
-			pause();
-	}
-	if (what->pid < 0 || read_byte(what->block.done[0]) != 'r' ||
+	if (told_fork(&what->child, SIGTERM, 0) ||
 	    block_submit(&what->head, &what->block) != SYSLET_PENDING)
 		return (void *)1L;
 	return (void *)(what->blocked ? 0 : block_release(&what->block));
@@ -336,7 +281,7 @@ TEST_F(parent, children_miss_the_thread_that_forked_them)
 	ASSERT_EQ(0, pthread_create(&thread, NULL, fork_move_and_end, &what));
 	ASSERT_EQ(0, pthread_join(thread, &bad));
 	ASSERT_EQ(NULL, bad);
-	ASSERT_EQ(what.pid, waitpid(what.pid, &status, 0));
+	ASSERT_EQ(what.child.pid, waitpid(what.child.pid, &status, 0));
 	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 }
 
