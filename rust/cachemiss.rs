@@ -466,9 +466,13 @@ impl Pool {
     }
 
     /// Something is run after a descriptor was closed: it may have been one of several. Returns
-    /// whether that is so.
+    /// whether that is so. A pool that was disbanded stays closed, whoever calls.
     pub fn reopen(&self) -> bool {
-        self.is_closing() && self.closing.xchg(false, Full)
+        if !self.is_closing() {
+            return false;
+        }
+        let inner = self.inner.lock();
+        !inner.dying && self.closing.xchg(false, Full)
     }
 
     /// Whether workers leave as they become idle.

@@ -39,6 +39,12 @@ const EXIT: Suite = Suite {
             from: "self.closing.store(true, Relaxed);",
             to: "",
         },
+        Mistake {
+            name: "reopens_a_disbanded_pool",
+            file: "cachemiss",
+            from: "!inner.dying && self.closing.xchg(false, Full)",
+            to: "drop(inner); self.closing.xchg(false, Full)",
+        },
     ],
 };
 

@@ -33,6 +33,7 @@ real! {
     user_and_worker_exit
     worker_ends_last
     user_exits_as_a_worker_parks
+    user_exits_as_a_worker_reopens
 }
 
 mistaken! {
@@ -41,4 +42,5 @@ mistaken! {
     takes_the_first_probe_for_the_last: user_and_worker_exit, "status";
     leaves_the_status_as_it_is: worker_ends_last, "status";
     parks_in_a_disbanded_pool: user_exits_as_a_worker_parks, "deadlock";
+    reopens_a_disbanded_pool: user_exits_as_a_worker_reopens, "deadlock";
 }

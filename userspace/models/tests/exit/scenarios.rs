@@ -59,15 +59,20 @@ impl World {
     }
 
     /// A worker, from its arrival to its end.
-    fn work(&self, order: Order, at: usize, id: u64) {
+    fn work(&self, story: Story, at: usize, id: u64) {
         self.tasks[at].enter();
         loop {
             let worker = self.pool.recognise(id).expect("it is this one");
             match self.pool.park(&worker) {
                 Parked::Chosen(_) => unreachable!("there is no program"),
-                Parked::Interrupted => model::clear(Signal::Stop),
+                Parked::Interrupted => {
+                    model::clear(Signal::Stop);
+                    if story == Story::Reopens {
+                        self.pool.reopen();
+                    }
+                }
                 Parked::Leave(status) => {
-                    if order == Order::WorkerLast && at == 1 {
+                    if story == Story::WorkerLast && at == 1 {
                         model::sleep_until(|| self.user_gone.load(Acquire));
                     }
                     return model::exit(i32::from(status) << 8, process::syslet_task_exit)
@@ -77,7 +82,7 @@ impl World {
     }
 
     /// All of it; `other` does something to the workers.
-    fn run(self: &Arc<Self>, order: Order, other: fn(&Self)) {
+    fn run(self: &Arc<Self>, story: Story, other: fn(&Self)) {
         loom::stop_exploring();
         self.tasks[0].enter();
         process::parking_page(self.process.mm()).expect("memory");
@@ -88,7 +93,7 @@ impl World {
             let worker = self.pool.enlist(&self.ring).expect("room");
             worker.note_task(self.tasks[at].as_ptr());
             let (world, id) = (self.clone(), worker.id());
-            threads.push(thread::spawn(move || world.work(order, at, id)));
+            threads.push(thread::spawn(move || world.work(story, at, id)));
             assert!(worker.await_arrival());
         }
         loom::explore();
@@ -108,27 +113,34 @@ impl World {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Order {
+enum Story {
     Any,
     /// The first worker, having left its pool, ends only when the user thread has.
     WorkerLast,
+    /// A worker in user mode runs a program, as if it were a thread of the user's.
+    Reopens,
 }
 
-fn check(preemptions: usize, order: Order, other: fn(&World)) {
-    model::check(preemptions, move || World::new().run(order, other));
+fn check(preemptions: usize, story: Story, other: fn(&World)) {
+    model::check(preemptions, move || World::new().run(story, other));
 }
 
 /// One worker leaves for having been idle too long: the other one learns that the user is gone.
 pub fn user_and_worker_exit() {
-    check(2, Order::Any, |world| world.tasks[1].expire());
+    check(2, Story::Any, |world| world.tasks[1].expire());
 }
 
 /// The same, if the worker is the last to end.
 pub fn worker_ends_last() {
-    check(2, Order::WorkerLast, |world| world.tasks[1].expire());
+    check(2, Story::WorkerLast, |world| world.tasks[1].expire());
 }
 
 /// One worker is on its way through user mode.
 pub fn user_exits_as_a_worker_parks() {
-    check(3, Order::Any, |world| world.tasks[1].send(Signal::Stop));
+    check(3, Story::Any, |world| world.tasks[1].send(Signal::Stop));
+}
+
+/// The same, and the process has made it run code of its own.
+pub fn user_exits_as_a_worker_reopens() {
+    check(3, Story::Reopens, |world| world.tasks[1].send(Signal::Stop));
 }
