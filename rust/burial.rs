@@ -106,8 +106,7 @@ unsafe extern "C" fn burial(work: *mut bindings::callback_head) {
         }
         // The call is never returned to that has undone a close.
         if owned.reopened && !settled {
-            established.pool.close();
-            head.drop_kept();
+            head.close();
         }
     }
     let refs = owned.file_refs;

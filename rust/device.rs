@@ -219,9 +219,8 @@ unsafe extern "C" fn poll(
 unsafe extern "C" fn flush(file: *mut bindings::file, _owner: bindings::fl_owner_t) -> c_int {
     // SAFETY: As in `poll`.
     let head = unsafe { <Arc<Head> as ForeignOwnable>::borrow((*file).private_data) };
-    if let Ok(established) = head.established() {
-        established.pool.close();
-        head.drop_kept();
+    if head.established().is_ok() {
+        head.close();
     }
     0
 }

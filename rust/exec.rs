@@ -162,8 +162,7 @@ impl Session<'_> {
         let open =
             LocalFile::fget(fd as u32).is_ok_and(|file| ptr::eq(file.as_ptr(), self.file.as_ptr()));
         if !open {
-            self.established.pool.close();
-            self.head.drop_kept();
+            self.head.close();
         }
     }
 

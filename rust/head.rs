@@ -207,8 +207,16 @@ impl Head {
         }
     }
 
+    /// A descriptor is closed: idle workers leave, so that none keeps the file.
+    pub fn close(&self) {
+        if let Some(established) = self.peek() {
+            established.pool.close();
+            self.drop_kept();
+        }
+    }
+
     /// Drops the flight that was kept.
-    pub fn drop_kept(&self) {
+    fn drop_kept(&self) {
         let kept = self.flight.xchg(core::ptr::null_mut(), Full);
         if !kept.is_null() {
             // SAFETY: As in `take_flight`.
