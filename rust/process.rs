@@ -453,8 +453,9 @@ extern "C" fn syslet_task_exit(task: *mut bindings::task_struct) {
     {
         let status = process.last.unwrap_or(0) >> 8;
         process.for_each_pool(|pool| pool.disband(status as u8));
-    } else if live == process.workers(Pool::enlisted) + 1 {
-        // Leaving workers are in no pool any more, and were threads that might know the leader.
+    } else if live <= process.workers(Pool::enlisted) + 1 {
+        // Leaving workers are in no pool any more, and were threads that might know the leader. One
+        // that is being forked is in a pool, and no thread yet.
         process.for_each_pool(Pool::reconsider);
     }
 }
