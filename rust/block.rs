@@ -97,6 +97,8 @@ unsafe extern "C" fn sched_out(
         return;
     }
 
+    // SAFETY: The current task's own; others add to them at any time.
+    owned.pending = unsafe { (&raw const (*task).pending.signal.sig[0]).read_volatile() };
     let leaves = detach(flight);
     if let Some(batch) = &owned.batch {
         let user_data = batch.programs()[owned.next - 1].user_data;

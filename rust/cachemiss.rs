@@ -359,6 +359,10 @@ impl Pool {
             .flight
             .store(ptr::from_ref(flight).cast_mut(), Relaxed);
         worker.led.store(led, Relaxed);
+        // SAFETY: The current task's TID, which is that of `flight`'s task no more.
+        worker
+            .user
+            .store(unsafe { (*Task::current_raw()).pid }, Relaxed);
         worker.seat.store(BUSY, Relaxed);
     }
 

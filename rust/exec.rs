@@ -250,7 +250,10 @@ impl Session<'_> {
                 }
                 Parked::Interrupted => return Err(Err(restart_unseen())),
                 // Behind the call in the parking page the thread ends itself, with this status.
-                Parked::Leave(status) => return Err(Ok(status.into())),
+                Parked::Leave(status) => {
+                    handoff::forward_signals(worker);
+                    return Err(Ok(status.into()));
+                }
             }
         }
     }
@@ -487,8 +490,7 @@ impl Session<'_> {
         if dispatch::is_condemned() {
             identity::let_sigsys_in();
         } else {
-            // SAFETY: As above.
-            unsafe { raw::syslet_drop_private_signals() };
+            handoff::forward_signals(&worker);
         }
         if posts {
             self.post(&flight, program, &ended, uapi::CQE_ASYNC);

@@ -79,6 +79,9 @@ pub struct Owned {
     /// The user's signal mask. No atom may change it, and what a call puts in force for a while is
     /// not it.
     pub mask: usize,
+    /// The private signals that were pending when the context left: none that a call has raised
+    /// since is the user's.
+    pub pending: usize,
     /// What is run.
     pub batch: Option<Arc<Batch>>,
     /// The program of it that comes after the one that runs.
@@ -177,6 +180,7 @@ impl Flight {
                     worker: None,
                     user: bindings::pt_regs::default(),
                     mask: 0,
+                    pending: 0,
                     batch: None,
                     next: 0,
                     flags: 0,

@@ -50,12 +50,18 @@ void syslet_leader_end(void);
 void syslet_move_leadership(struct task_struct *from, struct task_struct *to);
 
 /* identity.c */
-int syslet_swap_identity(struct task_struct *from, struct task_struct *to);
-void syslet_move_signals(struct task_struct *from, unsigned long mask);
-void syslet_drop_private_signals(void);
+int syslet_swap_identity(struct task_struct *from, struct task_struct *to,
+			 unsigned long mask, unsigned long users);
 void syslet_take_rseq(const struct task_struct *from);
 void syslet_drop_rseq(void);
 bool syslet_same_origin(struct task_struct *a, const struct task_struct *b);
+
+/* signals.c */
+void syslet_move_signals(struct task_struct *from, struct task_struct *to,
+			 unsigned long mask, unsigned long users);
+void syslet_late_signals(struct task_struct *from);
+void syslet_forward_signals(pid_t tid);
+void syslet_recalc_signals(void);
 
 /* arch/x86_64.c */
 void syslet_arch_init(void);

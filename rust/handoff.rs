@@ -2,6 +2,7 @@
 
 //! A takeover: the worker's side of a handoff.
 
+use kernel::sync::atomic::Relaxed;
 use kernel::sync::Arc;
 
 use crate::batch::Batch;
@@ -9,6 +10,7 @@ use crate::cachemiss::Pool;
 use crate::dispatch::Frame;
 use crate::flight::Flight;
 use crate::identity;
+use crate::symbols::raw;
 use crate::trace;
 use crate::uapi;
 use crate::worker::Worker;
@@ -43,8 +45,9 @@ pub fn take_over(
     // SAFETY: The task waits for us in the kernel before it exits.
     let led = unsafe { (&raw const (*task).group_leader).read_volatile() == task };
 
+    forward_signals(worker);
     // SAFETY: As above; it is of our thread group, or the worker would not have been reserved.
-    let taken = unsafe { identity::take(task, (*owned).mask) };
+    let taken = unsafe { identity::take(task, (*owned).mask, (*owned).pending) };
     if !taken {
         // SAFETY: As above.
         unsafe { (*owned).refused = true };
@@ -71,6 +74,13 @@ pub fn take_over(
     pool.hand_on(worker, flight, led);
     flight.complete_taken();
     work
+}
+
+/// Gives the thread that `worker`, which is the current task, was last, what was sent to that and
+/// has come here; drops what else is pending.
+pub fn forward_signals(worker: &Worker) {
+    // SAFETY: `Symbols` lives as long as the device does.
+    unsafe { raw::syslet_forward_signals(worker.user.load(Relaxed)) };
 }
 
 /// Tells user space that the program before `work` went on without it.

@@ -30,10 +30,10 @@ static void syslet_exchange_tids(struct task_struct *a, struct task_struct *b)
 }
 
 /*
- * Makes the children of @from those of @to, as if that had forked them, and who
- * loses a parent later is @to's if it would have become @from's. The signal of a
- * child's end is judged by what its parent task has blocked, a child may ask for
- * one when that task exits, or be traced by it.
+ * Makes the children of @from those of @to, as if that had forked them; and, where
+ * @from adopts whoever loses a parent in its PID namespace, has @to do that. The
+ * signal of a child's end is judged by what its parent task has blocked, a child
+ * may ask for one when that task exits, or be traced by it.
  *
  * What forget_original_parent() does when a thread exits, but that none does.
  * @from has no tracees. The caller holds tasklist_lock.
@@ -56,18 +56,24 @@ static void syslet_move_children(struct task_struct *from, struct task_struct *t
 }
 
 /**
- * syslet_swap_identity - gives @to the TID of @from, its children and leadership
+ * syslet_swap_identity - makes @to the thread that @from was
  * @from: a task that runs kernel code for a program
  * @to: the current task, of the same thread group
+ * @mask: the signal mask of the user's thread
+ * @users: the private signals that its calls may have raised for it
  *
- * May sleep.
+ * Its TID, children, leadership and signal state. May sleep.
  *
- * Return: 0; with nothing changed -EPERM, if either is traced or exiting, if
- * @from traces (a child may have seen to that), or if somebody waits for a PI
- * futex that the user holds (tracers and PI waiters know the task, and the TID
- * alike); or -EBUSY, if @from leads and this is not the moment to change that.
+ * Who sends a SIGCHLD holds tasklist_lock, and others find the task by its TID and
+ * take siglock: both find thread, mask and signals as they were, or as they are.
+ *
+ * Return: 0; with nothing changed -EPERM, if either is traced, traces (a child may
+ * have seen to that) or is exiting, or if somebody waits for a PI futex that the
+ * user holds (tracers and PI waiters know the task, and the TID alike); or -EBUSY,
+ * if @from leads and this is not the moment to change that.
  */
-int syslet_swap_identity(struct task_struct *from, struct task_struct *to)
+int syslet_swap_identity(struct task_struct *from, struct task_struct *to,
+			 unsigned long mask, unsigned long users)
 {
 	/* Only the handoff that is under way here could change that. */
 	bool leads = thread_group_leader(from);
@@ -79,9 +85,10 @@ int syslet_swap_identity(struct task_struct *from, struct task_struct *to)
 	if (leads && !syslet_leader_begin())
 		return -EBUSY;
 	syslet_tasklist_lock();
+	spin_lock(&to->sighand->siglock);
 	if (!from->ptrace && !to->ptrace && !from->exit_state &&
 	    !(from->flags & PF_EXITING) && list_empty(&from->ptraced) &&
-	    list_empty(&from->futex.pi_state_list)) {
+	    list_empty(&to->ptraced) && list_empty(&from->futex.pi_state_list)) {
 		syslet_exchange_tids(from, to);
 		swap(from->start_time, to->start_time);
 		swap(from->start_boottime, to->start_boottime);
@@ -89,53 +96,14 @@ int syslet_swap_identity(struct task_struct *from, struct task_struct *to)
 		syslet_move_children(from, to);
 		if (leads)
 			syslet_move_leadership(from, to);
+		syslet_move_signals(from, to, mask, users);
 		ret = 0;
 	}
+	spin_unlock(&to->sighand->siglock);
 	syslet_tasklist_unlock();
 	if (leads)
 		syslet_leader_end();
 	return ret;
-}
-
-/**
- * syslet_move_signals - takes over the user's signal state
- * @from: the task that the user's context leaves
- * @mask: the user's signal mask
- *
- * @from is left with everything blocked, also as the mask that a call it is in
- * (ppoll() and its like) will restore.
- */
-void syslet_move_signals(struct task_struct *from, unsigned long mask)
-{
-	struct task_struct *to = current;
-	LIST_HEAD(private);
-	sigset_t pending;
-
-	spin_lock_irq(&to->sighand->siglock);
-	list_splice_init(&from->pending.list, &private);
-	list_splice_init(&to->pending.list, &from->pending.list);
-	list_splice_init(&private, &to->pending.list);
-	pending = from->pending.signal;
-	from->pending.signal = to->pending.signal;
-	to->pending.signal = pending;
-	/* A fatal signal is for both. */
-	if (sigismember(&to->pending.signal, SIGKILL) ||
-	    sigismember(&from->pending.signal, SIGKILL)) {
-		sigaddset(&to->pending.signal, SIGKILL);
-		sigaddset(&from->pending.signal, SIGKILL);
-	}
-
-	to->blocked.sig[0] = mask;
-	sigdelsetmask(&to->blocked, sigmask(SIGKILL) | sigmask(SIGSTOP));
-	sigfillset(&from->blocked);
-	sigdelsetmask(&from->blocked, sigmask(SIGKILL) | sigmask(SIGSTOP));
-	from->saved_sigmask = from->blocked;
-
-	to->sas_ss_sp = from->sas_ss_sp;
-	to->sas_ss_size = from->sas_ss_size;
-	to->sas_ss_flags = from->sas_ss_flags;
-	recalc_sigpending();
-	spin_unlock_irq(&to->sighand->siglock);
 }
 
 /**
@@ -183,35 +151,6 @@ void syslet_drop_rseq(void)
 #endif
 	preempt_enable();
 #endif
-}
-
-/*
- * Drops what a call raised for its own thread (SIGPIPE, SIGXFSZ): a cachemiss
- * thread has nobody to tell, and must not keep it for its next user.
- */
-void syslet_drop_private_signals(void)
-{
-	struct task_struct *me = current;
-	kernel_siginfo_t info;
-	enum pid_type type;
-	sigset_t keep;
-
-	/* One that is sent just now may stay: it finds all signals blocked. */
-	if (!READ_ONCE(me->pending.signal.sig[0]))
-		return;
-	spin_lock_irq(&me->sighand->siglock);
-	for (;;) {
-		sigset_t private = me->pending.signal;
-
-		sigdelsetmask(&private, sigmask(SIGKILL) | sigmask(SIGSTOP));
-		if (sigisemptyset(&private))
-			break;
-		/* Private signals come first, so no shared one is taken. */
-		signotset(&private);
-		keep = private;
-		dequeue_signal(&keep, &info, &type);
-	}
-	spin_unlock_irq(&me->sighand->siglock);
 }
 
 /**

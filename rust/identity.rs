@@ -178,10 +178,14 @@ pub fn set_signal_mask(mask: usize) {
 /// # Safety
 ///
 /// As for [`take`].
-unsafe fn swap_identity(from: *mut bindings::task_struct) -> bool {
+unsafe fn swap_identity(from: *mut bindings::task_struct, mask: usize, users: usize) -> bool {
     for attempt in 0..LEADER_TRIES {
+        // Another thread can give one a CPU timer, by its TID: the user's thread may not get that.
+        if has_own_state() {
+            return false;
+        }
         // SAFETY: By the safety requirement; `Symbols` lives as long as the device does.
-        let result = unsafe { raw::syslet_swap_identity(from, Task::current_raw()) };
+        let result = unsafe { raw::syslet_swap_identity(from, Task::current_raw(), mask, users) };
         if result != EBUSY.to_errno() {
             return result == 0;
         }
@@ -203,22 +207,20 @@ unsafe fn swap_identity(from: *mut bindings::task_struct) -> bool {
 /// # Safety
 ///
 /// `from` must be a task of the same thread group that stays in the kernel until it was told that
-/// this is over, with `mask` as its user's signal mask.
-pub unsafe fn take(from: *mut bindings::task_struct, mask: usize) -> bool {
+/// this is over, with `mask` as its user's signal mask, and `users` the private signals that it had
+/// when its user context left it.
+pub unsafe fn take(from: *mut bindings::task_struct, mask: usize, users: usize) -> bool {
     let me = Task::current_raw();
-    // Another thread can give one a CPU timer, by its TID: the user's thread may not get that.
-    if has_own_state() {
+    // SAFETY: By the safety requirement.
+    if !unsafe { swap_identity(from, mask, users) } {
         return false;
     }
-    // SAFETY: By the safety requirement.
-    if !unsafe { swap_identity(from) } {
-        return false;
+    // SAFETY: The current task's own field, which only it writes from now on.
+    if unsafe { (*me).blocked.sig[0] } != mask {
+        set_signal_mask(mask);
     }
     // SAFETY: By the safety requirement; `Symbols` lives as long as the device does.
-    unsafe {
-        raw::syslet_move_signals(from, mask);
-        raw::syslet_arch_take(from);
-    }
+    unsafe { raw::syslet_arch_take(from) };
 
     // SAFETY: `from` does not touch these fields until it is told, and they are ours in `me`.
     unsafe {
@@ -229,6 +231,7 @@ pub unsafe fn take(from: *mut bindings::task_struct, mask: usize) -> bool {
         (*me).pdeath_signal = (*from).pdeath_signal;
         (*me).comm = (*from).comm;
         raw::syslet_take_rseq(from);
+        raw::syslet_late_signals(from);
     }
     true
 }
@@ -254,8 +257,9 @@ pub unsafe fn become_cachemiss_thread() {
     }
     name_cachemiss_thread();
     block_signals();
-    // SAFETY: In process context, without locks.
-    unsafe { bindings::recalc_sigpending() };
+    // The user's signals have left.
+    // SAFETY: `Symbols` lives as long as the device does.
+    unsafe { raw::syslet_recalc_signals() };
 }
 
 /// Names the current task as what it is.

@@ -126,7 +126,8 @@ void syslet_leader_end(void)
  * without the other. Who walks under RCU alone may see some threads twice, or
  * not @to: what adds up the times of all threads looks at stats_lock for that.
  *
- * The caller holds tasklist_lock, between syslet_leader_begin() and its end.
+ * The caller holds tasklist_lock and siglock, between syslet_leader_begin() and its
+ * end.
  */
 void syslet_move_leadership(struct task_struct *from, struct task_struct *to)
 {
@@ -138,7 +139,6 @@ void syslet_move_leadership(struct task_struct *from, struct task_struct *to)
 	list_replace_rcu(&from->tasks, &to->tasks);
 	list_replace_init(&from->sibling, &to->sibling);
 
-	spin_lock(&to->sighand->siglock);
 	for_each_thread(from, thread)
 		WRITE_ONCE(thread->group_leader, to);
 	write_seqlock(&to->signal->stats_lock);
@@ -147,5 +147,4 @@ void syslet_move_leadership(struct task_struct *from, struct task_struct *to)
 	write_sequnlock(&to->signal->stats_lock);
 	swap(from->exit_signal, to->exit_signal);
 	syslet_arch_lead(from, to);
-	spin_unlock(&to->sighand->siglock);
 }

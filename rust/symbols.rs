@@ -46,19 +46,25 @@ pub mod raw {
         pub fn syslet_put_u64(to: *mut c_void, value: u64) -> bool;
         /// The same for one of 32 bits.
         pub fn syslet_put_u32(to: *mut c_void, value: u32) -> bool;
-        /// Gives the current task `to` the TID of `from`, and its leadership: 0 or an errno.
+        /// Makes the current task `to` the thread that `from` was, with `mask` blocked, and
+        /// `users` the signals that its calls may have raised for it: 0 or an errno.
         pub fn syslet_swap_identity(
             from: *mut bindings::task_struct,
             to: *mut bindings::task_struct,
+            mask: usize,
+            users: usize,
         ) -> c_int;
-        /// Gives the current task the signal state of `from`, with `mask` blocked.
-        pub fn syslet_move_signals(from: *mut bindings::task_struct, mask: usize);
+        /// Gives the current task the signals that have come to `from` since.
+        pub fn syslet_late_signals(from: *mut bindings::task_struct);
+        /// Gives the thread with this TID, which the current task was, what somebody has sent to
+        /// that, and drops its other private signals.
+        pub fn syslet_forward_signals(tid: bindings::pid_t);
+        /// Has the current task see what is pending and not blocked, and only that.
+        pub fn syslet_recalc_signals();
         /// Gives the current task the restartable sequence of `from`.
         pub fn syslet_take_rseq(from: *const bindings::task_struct);
         /// Leaves the current task without a restartable sequence.
         pub fn syslet_drop_rseq();
-        /// Drops the current task's private signals.
-        pub fn syslet_drop_private_signals();
         /// Whether `a` could have been forked from `b` as it is now.
         pub fn syslet_same_origin(
             a: *mut bindings::task_struct,

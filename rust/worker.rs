@@ -73,6 +73,8 @@ pub struct Worker {
     /// The task has led its thread group, and another thread may be about to follow the pointer to
     /// its leader that it read meanwhile: it serves the leader only, and stays.
     pub led: Atomic<bool>,
+    /// The TID of the user's thread that the task was last, in the first PID namespace; 0 before.
+    pub user: Atomic<bindings::pid_t>,
     #[pin]
     pub arrived: Opaque<bindings::completion>,
 }
@@ -93,6 +95,7 @@ impl Worker {
                 flight: Atomic::new(ptr::null_mut()),
                 suspended: Atomic::new(ptr::null_mut()),
                 led: Atomic::new(false),
+                user: Atomic::new(0),
                 arrived <- Opaque::ffi_init(|slot: *mut bindings::completion| {
                     // SAFETY: `slot` is valid for writes.
                     unsafe { bindings::init_completion(slot) }

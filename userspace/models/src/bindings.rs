@@ -154,6 +154,18 @@ pub unsafe fn access_process_vm(
     len
 }
 
+pub type pid_t = c_int;
+
+#[derive(Default)]
+pub struct sigset_t {
+    pub sig: [usize; 1],
+}
+
+#[derive(Default)]
+pub struct sigpending {
+    pub signal: sigset_t,
+}
+
 pub struct task_struct {
     pub __state: u32,
     pub on_rq: c_int,
@@ -165,6 +177,8 @@ pub struct task_struct {
     pub signal: *mut signal_struct,
     pub mm: *mut crate::mm::Mm,
     pub exit_code: c_int,
+    pub pid: pid_t,
+    pub pending: sigpending,
     /// It has come by the exit probe. What the registry's lock protects.
     pub(crate) gone: bool,
     /// The user's registers.

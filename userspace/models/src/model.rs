@@ -69,6 +69,8 @@ impl Task {
             signal: ptr::null_mut(),
             mm: ptr::null_mut(),
             exit_code: 0,
+            pid: 0,
+            pending: crate::bindings::sigpending::default(),
             gone: false,
             regs: b::pt_regs::default(),
             model: Sched::new(has_user),

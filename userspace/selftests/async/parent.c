@@ -130,6 +130,44 @@ TEST_F(parent, does_not_move_as_a_tracer)
 	MOVE_AWAY();
 }
 
+/* The same if it does so while a program that may leave the caller is on its way. */
+TEST_F(parent, does_not_move_as_a_tracer_just_made)
+{
+	int go[2], back[2];
+	char byte = 0;
+	struct pollfd told;
+	struct syslet_atom tell[2];
+	struct syslet_program programs[2];
+	struct rescuer rescuer;
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe2(go, O_CLOEXEC));
+	ASSERT_EQ(0, pipe2(back, O_CLOEXEC));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		if (read(go[0], &byte, 1) != 1 || ptrace(PTRACE_TRACEME, 0, NULL, NULL) ||
+		    write(back[1], "x", 1) != 1)
+			_exit(1);
+		raise(SIGSTOP);
+		_exit(42);
+	}
+	told = (struct pollfd) { .fd = back[0], .events = POLLIN };
+	tell[0] = write_atom(go[1], "x", 1);
+	tell[1] = (struct syslet_atom) { .nr = __NR_poll, .args = { PTR(&told), 1, -1 } };
+	programs[0] = PROGRAM(tell, .flags = SYSLET_SYNC);
+	programs[1] = self->block.program;
+	ASSERT_EQ(0, rescuer_start(&rescuer, __NR_read, self->block.go[1]));
+	ASSERT_EQ(2, dev_exec(self->head.fd, programs, 2, 0));
+	EXPECT_TRUE(rescuer_end(&rescuer));
+	EXPECT_EQ(SYSLET_DONE, programs[1].status);
+	EXPECT_EQ('d', read_byte(self->block.done[0]));
+	EXPECT_EQ(pid, waitpid(pid, NULL, 0));
+	EXPECT_EQ(0, ptrace(PTRACE_CONT, pid, NULL, NULL));
+	EXPECT_EQ(42, child_status(pid));
+	MOVE_AWAY();
+}
+
 /* The first process of a namespace moves, and becomes the parent of those who have lost theirs. */
 static int adopt(bool blocked)
 {

@@ -67,7 +67,7 @@ pub mod identity {
         true
     }
 
-    pub unsafe fn take(from: *mut task_struct, _mask: usize) -> bool {
+    pub unsafe fn take(from: *mut task_struct, _mask: usize, _users: usize) -> bool {
         kernel::model::take_user(from);
         true
     }
@@ -115,6 +115,8 @@ pub mod symbols {
             // SAFETY: The task outlives the model.
             unsafe { &raw mut (*task).regs }
         }
+
+        pub unsafe fn syslet_forward_signals(_: kernel::bindings::pid_t) {}
 
         /// No process of these scenarios has none registered when a task exits.
         pub unsafe fn syslet_mark_exit(_: *mut kernel::bindings::task_struct) {}

@@ -120,18 +120,20 @@ impl Process {
             drop(tasks);
             tasks = lock(&self.tasklist);
         }
+        let order = lock(&self.siglock);
         if may {
             assert_eq!(tasks.traced, None, "moved although traced");
             tasks.tgid = B;
-            self.move_leadership(&tasks.linked);
+            self.move_leadership(&tasks.linked, order);
+        } else {
+            drop(order);
         }
         drop(tasks);
         Self::leader_end(sections);
         Some(may)
     }
 
-    fn move_leadership(&self, threads: &[usize]) {
-        let mut order = lock(&self.siglock);
+    fn move_leadership<'a>(&'a self, threads: &[usize], mut order: MutexGuard<'a, Vec<usize>>) {
         for &thread in threads {
             self.group_leader[thread].store(B, Relaxed);
         }
