@@ -330,7 +330,13 @@ impl Session<'_> {
         let leaves = programs[next..]
             .iter()
             .any(|program| program.flags & uapi::SYNC == 0);
-        let armed = leaves && self.provide_worker(flight);
+        let mut armed = false;
+        if leaves {
+            armed = match self.provide_worker(flight) {
+                Ok(provided) => provided,
+                Err(error) => return Ok(self.handled(next, Err(error))),
+            };
+        }
         if leaves && !armed && flags & uapi::EXEC_NOWAIT != 0 && first {
             return Ok(Err(EAGAIN));
         }
@@ -533,6 +539,6 @@ impl Session<'_> {
 }
 
 /// Has the system call made again after the signal was seen to, without the caller's knowing.
-fn restart_unseen() -> Error {
+pub fn restart_unseen() -> Error {
     Error::from_errno(-(bindings::ERESTARTNOINTR as i32))
 }

@@ -61,6 +61,7 @@ void syslet_move_signals(struct task_struct *from, struct task_struct *to,
 			 unsigned long mask, unsigned long users);
 void syslet_late_signals(struct task_struct *from);
 void syslet_forward_signals(pid_t tid);
+void syslet_block_spare(struct task_struct *task);
 void syslet_recalc_signals(void);
 
 /* arch/x86_64.c */

@@ -388,6 +388,8 @@ extern "C" fn syslet_task_fork(child: *mut bindings::task_struct) {
         // No atom forks, so this is the worker that the flight is getting.
         // SAFETY: The flight is the current task's; it is in `fork_worker`, which holds the worker.
         if let Some(worker) = unsafe { (*(*flight).owned()).forking.as_ref() } {
+            // SAFETY: The current task has just forked it, and `Symbols` exists while probes run.
+            unsafe { raw::syslet_block_spare(child) };
             let _registry = PROCESSES.lock(); // see live()
             worker.note_task(child);
         }

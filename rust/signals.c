@@ -168,6 +168,24 @@ void syslet_forward_signals(pid_t tid)
 	}
 }
 
+/**
+ * syslet_block_spare - blocks all signals in a thread that has not run yet
+ * @task: a spare, just forked by the current task
+ *
+ * It runs no handler of the user's. Its parent does not block them while it forks:
+ * one that is ignored would be kept then, and interrupt it afterwards.
+ */
+void syslet_block_spare(struct task_struct *task)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&task->sighand->siglock, flags);
+	task->blocked.sig[0] = ~NEVER;
+	/* What was given to the spare meanwhile is for its parent. */
+	recalc_sigpending();
+	spin_unlock_irqrestore(&task->sighand->siglock, flags);
+}
+
 /* Has the current task see what is pending and not blocked, and only that. */
 void syslet_recalc_signals(void)
 {

@@ -9,11 +9,14 @@ use kernel::sync::Arc;
 use kernel::task::Task;
 
 use crate::arch;
+use crate::exec;
 use crate::exec::Session;
 use crate::flight::Flight;
 use crate::identity;
 use crate::policy::Abi;
+use crate::run;
 use crate::stats::Fallback;
+use crate::symbols::raw;
 use crate::trace;
 use crate::worker::Worker;
 
@@ -22,14 +25,19 @@ const FORK_TRIES: usize = 8;
 
 impl Session<'_> {
     /// Sees to it that the flight has a spare for the current user context. False if that is not
-    /// possible.
-    pub fn provide_worker(&self, flight: &Flight) -> bool {
-        let found = self.find_worker(flight);
-        if let Err(reason) = found {
-            self.head.stats.fallback(reason);
-            trace::fallback(reason as u32);
+    /// possible; an error if it may be once a signal was seen to.
+    pub fn provide_worker(&self, flight: &Flight) -> Result<bool> {
+        match self.find_worker(flight) {
+            Ok(()) => Ok(true),
+            Err(Fallback::Fork) if run::has_signal(self.frame.thread_flags()) => {
+                Err(exec::restart_unseen())
+            }
+            Err(reason) => {
+                self.head.stats.fallback(reason);
+                trace::fallback(reason as u32);
+                Ok(false)
+            }
         }
-        found.is_ok()
     }
 
     fn find_worker(&self, flight: &Flight) -> Result<(), Fallback> {
@@ -67,6 +75,9 @@ impl Session<'_> {
                 return Ok(());
             }
             let forked = self.fork_worker(flight, page)?;
+            // A child may have given this thread another keyring meanwhile.
+            // SAFETY: `Symbols` lives as long as the device does, and no locks are held here.
+            unsafe { raw::syslet_task_work_run() };
             // Some threads are unlike their own children, those with a keyring for one.
             if pool.is_unlike(&forked) {
                 return Err(Fallback::NoSpare);
@@ -93,14 +104,11 @@ impl Session<'_> {
             .enlist(&self.established.ring)
             .map_err(|_| Fallback::Limit)?;
 
-        // The child starts with the signals blocked that its parent has blocked: all of them, as
-        // it must not run a handler of the user's.
-        let mask = identity::block_signals();
         let user = self.frame.save();
-        let fd = arch::first_argument(&user, Abi::X86_64);
+        let fd = arch::first_argument(&user, self.abi);
         self.frame
             .with_registers(|regs| arch::prepare_fork(regs, page, fd, worker.id()));
-        // The fork probe tells the worker its task.
+        // The fork probe tells the worker its task, and blocks its signals.
         // SAFETY: The flight is the current task's, and unarmed.
         unsafe { (*flight.owned()).forking = Arc::as_ptr(&worker) };
         let tid = self
@@ -109,7 +117,6 @@ impl Session<'_> {
         // SAFETY: As above.
         unsafe { (*flight.owned()).forking = core::ptr::null() };
         self.frame.restore(&user);
-        identity::set_signal_mask(mask);
         if to_result(tid as c_int).is_err() {
             pool.strike_off(&worker);
             return Err(Fallback::Fork);

@@ -59,6 +59,8 @@ pub mod raw {
         /// Gives the thread with this TID, which the current task was, what somebody has sent to
         /// that, and drops its other private signals.
         pub fn syslet_forward_signals(tid: bindings::pid_t);
+        /// Blocks all signals in `task`, which the current one has forked and which has not run.
+        pub fn syslet_block_spare(task: *mut bindings::task_struct);
         /// Has the current task see what is pending and not blocked, and only that.
         pub fn syslet_recalc_signals();
         /// Gives the current task the restartable sequence of `from`.

@@ -64,6 +64,46 @@ TEST_F(parent, a_signal_that_is_ignored_interrupts_nobody)
 		EXPECT_EQ(42, child_status(children[i].pid));
 }
 
+/* Nor a call that forks a spare meanwhile. */
+TEST_F(parent, a_signal_that_is_ignored_interrupts_no_fork)
+{
+	struct timespec brief = { .tv_nsec = NSEC_PER_MSEC };
+	struct syslet_atom sleep[] = { {
+		.nr = __NR_clock_nanosleep,
+		.args = { CLOCK_MONOTONIC, 0, PTR(&brief), 0 },
+	} };
+	struct syslet_program program;
+	unsigned int i, nr = 30 * stress();
+	pid_t children[4];
+	int pipes[2], j;
+	struct head head;
+	char byte;
+
+	if (variant->blocked)
+		MOVE_AWAY();
+	for (i = 0; i < nr; i++) {
+		ASSERT_EQ(0, pipe2(pipes, O_CLOEXEC));
+		for (j = 0; j < 4; j++) {
+			children[j] = fork();
+			if (!children[j]) {
+				close(pipes[1]);
+				_exit(read(pipes[0], &byte, 1) ? 43 : 42);
+			}
+			ASSERT_LE(0, children[j]);
+		}
+		ASSERT_EQ(0, head_open(&head, 8));
+		program = PROGRAM(sleep);
+		close(pipes[1]);
+		ASSERT_EQ(1, dev_exec(head.fd, &program, 1, 0));
+		ASSERT_EQ(SYSLET_PENDING, program.status);
+		ASSERT_EQ(1, dev_wait(head.fd, 1, PATIENCE));
+		close(pipes[0]);
+		for (j = 0; j < 4; j++)
+			ASSERT_EQ(42, child_status(children[j]));
+		head_close(&head);
+	}
+}
+
 /* Those of this very thread: not of the program's, which is another now. */
 TEST_F(parent, waits_for_its_own)
 {

@@ -118,6 +118,8 @@ pub mod symbols {
 
         pub unsafe fn syslet_forward_signals(_: kernel::bindings::pid_t) {}
 
+        pub unsafe fn syslet_block_spare(_: *mut kernel::bindings::task_struct) {}
+
         /// No process of these scenarios has none registered when a task exits.
         pub unsafe fn syslet_mark_exit(_: *mut kernel::bindings::task_struct) {}
 
