@@ -322,6 +322,7 @@ impl Pool {
 
     fn leave(&self, mut inner: Guard<'_, Inner, SpinLockBackend>, worker: &Arc<Worker>) -> Parked {
         worker.seat.store(DEAD, Relaxed);
+        worker.task.store(ptr::null_mut(), Relaxed);
         remove(&mut inner.all, worker);
         let status = inner.status;
         drop(inner);
@@ -354,15 +355,16 @@ impl Pool {
     /// The worker has taken over: the task that owned `flight` is the worker now.
     pub fn hand_on(&self, worker: &Worker, flight: &Flight, led: bool) {
         let _inner = self.inner.lock();
-        worker.task.store(flight.task(), Relaxed);
+        // Who looks without the lock finds the user of the task that it finds, or none.
+        worker.user.xchg(0, Full);
+        worker.task.store(flight.task(), Release);
+        // SAFETY: The current task's own TID, which was that of `flight`'s task.
+        let user = unsafe { (*Task::current_raw()).pid };
+        worker.user.store(user, Release);
         worker
             .flight
             .store(ptr::from_ref(flight).cast_mut(), Relaxed);
         worker.led.store(led, Relaxed);
-        // SAFETY: The current task's TID, which is that of `flight`'s task no more.
-        worker
-            .user
-            .store(unsafe { (*Task::current_raw()).pid }, Relaxed);
         worker.seat.store(BUSY, Relaxed);
     }
 
@@ -451,6 +453,7 @@ impl Pool {
         let worker = inner.all.remove(at).ok()?;
         remove(&mut inner.idle, &worker);
         worker.seat.store(DEAD, Relaxed);
+        worker.task.store(ptr::null_mut(), Relaxed);
         worker.flight.store(ptr::null_mut(), Relaxed);
         drop(inner);
         // SAFETY: The completion is initialised.

@@ -40,6 +40,7 @@ use crate::handoff::Work;
 use crate::head::Established;
 use crate::head::Head;
 use crate::identity;
+use crate::late;
 use crate::policy::Abi;
 use crate::run;
 use crate::run::Ended;
@@ -251,7 +252,7 @@ impl Session<'_> {
                 Parked::Interrupted => return Err(Err(restart_unseen())),
                 // Behind the call in the parking page the thread ends itself, with this status.
                 Parked::Leave(status) => {
-                    handoff::forward_signals(worker);
+                    late::settle(worker);
                     return Err(Ok(status.into()));
                 }
             }
@@ -496,7 +497,7 @@ impl Session<'_> {
         if dispatch::is_condemned() {
             identity::let_sigsys_in();
         } else {
-            handoff::forward_signals(&worker);
+            late::hand_over(&worker);
         }
         if posts {
             self.post(&flight, program, &ended, uapi::CQE_ASYNC);

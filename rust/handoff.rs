@@ -2,7 +2,6 @@
 
 //! A takeover: the worker's side of a handoff.
 
-use kernel::sync::atomic::Relaxed;
 use kernel::sync::Arc;
 
 use crate::batch::Batch;
@@ -10,7 +9,7 @@ use crate::cachemiss::Pool;
 use crate::dispatch::Frame;
 use crate::flight::Flight;
 use crate::identity;
-use crate::symbols::raw;
+use crate::late;
 use crate::trace;
 use crate::uapi;
 use crate::worker::Worker;
@@ -34,7 +33,7 @@ pub struct Work {
 /// is what it was, but not in the idle list.
 pub fn take_over(
     pool: &Pool,
-    worker: &Worker,
+    worker: &Arc<Worker>,
     flight: *const Flight,
     frame: &Frame,
 ) -> Option<Work> {
@@ -45,7 +44,7 @@ pub fn take_over(
     // SAFETY: The task waits for us in the kernel before it exits.
     let led = unsafe { (&raw const (*task).group_leader).read_volatile() == task };
 
-    forward_signals(worker);
+    late::hand_over(worker);
     // SAFETY: As above; it is of our thread group, or the worker would not have been reserved.
     let taken = unsafe { identity::take(task, (*owned).mask, (*owned).pending) };
     if !taken {
@@ -72,15 +71,9 @@ pub fn take_over(
         trace::handoff(user_data, worker.id());
     }
     pool.hand_on(worker, flight, led);
+    late::expect(worker);
     flight.complete_taken();
     work
-}
-
-/// Gives the thread that `worker`, which is the current task, was last, what was sent to that and
-/// has come here; drops what else is pending.
-pub fn forward_signals(worker: &Worker) {
-    // SAFETY: `Symbols` lives as long as the device does.
-    unsafe { raw::syslet_forward_signals(worker.user.load(Relaxed)) };
 }
 
 /// Tells user space that the program before `work` went on without it.

@@ -215,10 +215,6 @@ pub unsafe fn take(from: *mut bindings::task_struct, mask: usize, users: usize) 
     if !unsafe { swap_identity(from, mask, users) } {
         return false;
     }
-    // SAFETY: The current task's own field, which only it writes from now on.
-    if unsafe { (*me).blocked.sig[0] } != mask {
-        set_signal_mask(mask);
-    }
     // SAFETY: By the safety requirement; `Symbols` lives as long as the device does.
     unsafe { raw::syslet_arch_take(from) };
 
@@ -228,10 +224,14 @@ pub unsafe fn take(from: *mut bindings::task_struct, mask: usize, users: usize) 
         (*me).set_child_tid = (*from).set_child_tid;
         (*me).futex.robust_list = (*from).futex.robust_list;
         (*me).futex.compat_robust_list = (*from).futex.compat_robust_list;
-        (*me).pdeath_signal = (*from).pdeath_signal;
         (*me).comm = (*from).comm;
         raw::syslet_take_rseq(from);
         raw::syslet_late_signals(from);
+    }
+    // SAFETY: The current task's own field, which only it writes.
+    if unsafe { (*me).blocked.sig[0] } != mask {
+        // This finds another thread for what only a call has let in.
+        set_signal_mask(mask);
     }
     true
 }
@@ -252,7 +252,6 @@ pub unsafe fn become_cachemiss_thread() {
         (*me).sas_ss_sp = 0;
         (*me).sas_ss_size = 0;
         (*me).sas_ss_flags = bindings::SS_DISABLE;
-        (*me).pdeath_signal = 0;
         raw::syslet_drop_rseq();
     }
     name_cachemiss_thread();

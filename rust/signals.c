@@ -7,6 +7,7 @@
 
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/signal.h>
 
@@ -34,34 +35,41 @@ static bool syslet_ignores(struct task_struct *task, int sig)
 {
 	__sighandler_t handler = task->sighand->action[sig - 1].sa.sa_handler;
 
-	return !sigismember(&task->blocked, sig) &&
-	       (handler == SIG_IGN ||
-		(handler == SIG_DFL && sig_kernel_ignore(sig)));
+	if (sigismember(&task->blocked, sig))
+		return false;
+	return handler == SIG_IGN ||
+	       (handler == SIG_DFL && (sig_kernel_ignore(sig) ||
+				       task->signal->flags & SIGNAL_UNKILLABLE));
 }
 
 /*
  * Gives @to, a thread of the same process, the private signals of @from, but for those
- * that its calls have raised if they are not in @users. Returns whether there were any.
- * The caller holds siglock.
+ * that its calls have raised if they are not in @users. Returns which there were. The
+ * caller holds siglock.
  */
-static bool syslet_move_pending(struct task_struct *from, struct task_struct *to,
-				unsigned long users)
+static unsigned long syslet_move_pending(struct task_struct *from,
+					 struct task_struct *to,
+					 unsigned long users)
 {
-	unsigned long stay = sigmask(SIGKILL), moved;
+	/* SIGSTOP is how a tracer stops the task that it attaches to. */
+	unsigned long stay = NEVER, moved = 0;
 	struct sigqueue *entry, *next;
 
 	if (likely(!from->pending.signal.sig[0]))
-		return false;
+		return 0;
 	list_for_each_entry_safe(entry, next, &from->pending.list, list) {
 		int sig = entry->info.si_signo;
 
 		if ((syslet_was_raised(&entry->info) && !(users & sigmask(sig))) ||
 		    syslet_ignores(to, sig))
 			stay |= sigmask(sig);
-		else
-			list_move_tail(&entry->list, &to->pending.list);
+		if (stay & sigmask(sig))
+			continue;
+		moved |= sigmask(sig);
+		list_move_tail(&entry->list, &to->pending.list);
 	}
-	moved = from->pending.signal.sig[0] & ~stay;
+	/* Where there was no memory for an entry there is a bit alone. */
+	moved |= from->pending.signal.sig[0] & ~stay;
 	from->pending.signal.sig[0] &= stay;
 	to->pending.signal.sig[0] |= moved;
 	return moved;
@@ -74,10 +82,9 @@ static bool syslet_move_pending(struct task_struct *from, struct task_struct *to
  * @mask: the user's signal mask
  * @users: the private signals that its calls may have raised for it
  *
- * @from is left with everything blocked, also as the mask that a call it is in
- * (ppoll() and its like) will restore. @to has not blocked yet what such a call has
- * let in for a while: sigprocmask() does that, and finds another thread for what has
- * come meanwhile.
+ * @from keeps its mask until syslet_late_signals(): who has found it as the user's
+ * thread judges by that. @to has not blocked yet what only a call (ppoll() and its
+ * like) has let in for a while.
  *
  * The caller holds tasklist_lock and siglock.
  */
@@ -85,11 +92,11 @@ void syslet_move_signals(struct task_struct *from, struct task_struct *to,
 			 unsigned long mask, unsigned long users)
 {
 	to->blocked.sig[0] = mask & from->blocked.sig[0];
-	from->blocked.sig[0] = ~NEVER;
-	from->saved_sigmask = from->blocked;
 	to->sas_ss_sp = from->sas_ss_sp;
 	to->sas_ss_size = from->sas_ss_size;
 	to->sas_ss_flags = from->sas_ss_flags;
+	to->pdeath_signal = from->pdeath_signal;
+	from->pdeath_signal = 0;
 	syslet_move_pending(from, to, users);
 	recalc_sigpending();
 }
@@ -102,61 +109,89 @@ void syslet_move_signals(struct task_struct *from, struct task_struct *to,
  *
  *	sender				takeover
  *	======				========
+ *	rcu_read_lock
  *	finds @from by the TID
  *	  |				siglock: TID and signals move
  *	  v				...
  *	siglock: leaves it with @from	siglock: moves that, too
+ *	rcu_read_unlock			...
+ *					a grace period later: once more
  *
- * One that waited for the lock when this let it go has had it before this comes
- * here. For those that are slower see syslet_forward_signals().
+ * One that waited for the lock when this let it go has mostly had it before this
+ * comes here. For those that are slower see syslet_after_senders().
+ *
+ * @from is left with everything blocked, also as the mask that a call it is in will
+ * restore. What was to wake it for the process is seen by the current task.
  */
 void syslet_late_signals(struct task_struct *from)
 {
 	spin_lock_irq(&current->sighand->siglock);
-	if (syslet_move_pending(from, current, 0))
-		recalc_sigpending();
+	syslet_move_pending(from, current, 0);
+	from->blocked.sig[0] = ~NEVER;
+	from->saved_sigmask = from->blocked;
+	recalc_sigpending();
 	spin_unlock_irq(&current->sighand->siglock);
 }
 
 /* As signal_wake_up(), which modules can't reach. The caller holds siglock. */
-static void syslet_notify(struct task_struct *task)
+static void syslet_notify(struct task_struct *task, unsigned long signals)
 {
+	struct wait_queue_entry entry = { .private = task };
+
+	wake_up(&task->sighand->signalfd_wqh);
+	if (!(signals & ~task->blocked.sig[0]))
+		return;
 	set_tsk_thread_flag(task, TIF_SIGPENDING);
-	/* Who is about to sleep looks at the flag behind its state. */
-	smp_mb__after_atomic();
-	if (READ_ONCE(task->__state) & TASK_INTERRUPTIBLE)
-		wake_up_process(task);
-	else
+	if (!default_wake_function(&entry, TASK_INTERRUPTIBLE, 0, NULL))
 		kick_process(task);
 }
 
 /**
- * syslet_forward_signals - lets go of the current task's private signals
- * @tid: the TID of the user's thread that it was, in the first PID namespace, or 0
+ * syslet_forward_signals - gives the user's thread what was sent to it
+ * @task: a task that a user's context has left
+ * @tid: that user's TID, in the first PID namespace
  *
- * What somebody has sent to the thread that it was becomes that one's. A cachemiss
- * thread has nobody to tell what a call has raised (SIGPIPE, SIGXFSZ), and must not
- * keep it for its next user.
+ * The caller is @task, or in an RCU read-side section that has found it alive.
  */
-void syslet_forward_signals(pid_t tid)
+void syslet_forward_signals(struct task_struct *task, pid_t tid)
 {
-	struct task_struct *me = current, *user;
+	struct sighand_struct *sighand;
+	struct task_struct *user;
+	unsigned long flags, moved;
+
+	if (likely(!READ_ONCE(task->pending.signal.sig[0])))
+		return;
+	rcu_read_lock();
+	sighand = rcu_dereference(task->sighand);
+	if (!sighand)
+		goto out;
+	spin_lock_irqsave(&sighand->siglock, flags);
+	user = pid_task(find_pid_ns(tid, &init_pid_ns), PIDTYPE_PID);
+	/* Both have it, and so share their signals, until they are reaped. */
+	if (task->sighand == sighand && user && user != task &&
+	    user->sighand == sighand && same_thread_group(user, task) &&
+	    !(user->flags & PF_EXITING)) {
+		moved = syslet_move_pending(task, user, 0);
+		if (moved)
+			syslet_notify(user, moved);
+	}
+	spin_unlock_irqrestore(&sighand->siglock, flags);
+out:
+	rcu_read_unlock();
+}
+
+/**
+ * syslet_drop_signals - drops the current task's private signals
+ *
+ * A cachemiss thread has nobody to tell what a call has raised (SIGPIPE, SIGXFSZ),
+ * and must not keep it for its next user.
+ */
+void syslet_drop_signals(void)
+{
+	struct task_struct *me = current;
 	kernel_siginfo_t info;
 	enum pid_type type;
 	sigset_t keep;
-
-	/* One that is sent just now may stay: it finds all signals blocked. */
-	if (likely(!(READ_ONCE(me->pending.signal.sig[0]) & ~NEVER)))
-		return;
-	rcu_read_lock();
-	spin_lock_irq(&me->sighand->siglock);
-	user = pid_task(find_pid_ns(tid, &init_pid_ns), PIDTYPE_PID);
-	/* None has a sighand that nobody waits for any more. */
-	if (user && user != me && same_thread_group(user, me) && user->sighand &&
-	    syslet_move_pending(me, user, 0))
-		syslet_notify(user);
-	spin_unlock_irq(&me->sighand->siglock);
-	rcu_read_unlock();
 
 	while (READ_ONCE(me->pending.signal.sig[0]) & ~NEVER &&
 	       !fatal_signal_pending(me)) {
@@ -166,6 +201,16 @@ void syslet_forward_signals(pid_t tid)
 		dequeue_signal(&keep, &info, &type);
 		spin_unlock_irq(&me->sighand->siglock);
 	}
+}
+
+/**
+ * syslet_after_senders - calls @func once all have sent who are sending a signal
+ * @head: to be its argument; not in use
+ * @func: to be called in softirq context
+ */
+void syslet_after_senders(struct rcu_head *head, rcu_callback_t func)
+{
+	call_rcu_hurry(head, func);
 }
 
 /**

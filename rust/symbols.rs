@@ -56,9 +56,15 @@ pub mod raw {
         ) -> c_int;
         /// Gives the current task the signals that have come to `from` since.
         pub fn syslet_late_signals(from: *mut bindings::task_struct);
-        /// Gives the thread with this TID, which the current task was, what somebody has sent to
-        /// that, and drops its other private signals.
-        pub fn syslet_forward_signals(tid: bindings::pid_t);
+        /// Gives the user's thread `tid`, which `task` was, what somebody has sent to that.
+        pub fn syslet_forward_signals(task: *mut bindings::task_struct, tid: bindings::pid_t);
+        /// Drops the current task's private signals.
+        pub fn syslet_drop_signals();
+        /// Calls `func` once all have sent who are sending a signal now.
+        pub fn syslet_after_senders(
+            head: *mut bindings::callback_head,
+            func: unsafe extern "C" fn(*mut bindings::callback_head),
+        );
         /// Blocks all signals in `task`, which the current one has forked and which has not run.
         pub fn syslet_block_spare(task: *mut bindings::task_struct);
         /// Has the current task see what is pending and not blocked, and only that.

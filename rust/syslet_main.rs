@@ -35,6 +35,7 @@ mod identity;
 mod indices;
 #[cfg(CONFIG_SYSLET_KUNIT_TEST)]
 mod kunit;
+mod late;
 mod notify;
 mod params;
 mod policy;

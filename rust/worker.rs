@@ -37,6 +37,7 @@ use kernel::types::Opaque;
 
 use crate::flight::Flight;
 use crate::identity;
+use crate::late::Late;
 use crate::ring::Ring;
 
 /// In the idle list.
@@ -56,6 +57,10 @@ pub const CALLED: usize = 2;
 /// Addresses of flights are not below this.
 pub const FLIGHTS: usize = 4096;
 
+/// How long, in jiffies, a signal waits for a worker's arrival. It would be seen to and the call
+/// made again, which forks another one.
+const PATIENCE: usize = 3;
+
 /// One cachemiss thread.
 #[pin_data]
 pub struct Worker {
@@ -63,8 +68,8 @@ pub struct Worker {
     id: u64,
     ring: *const Ring,
     pub seat: Atomic<usize>,
-    /// The task, or null before it has arrived. Changed under the pool's lock; valid while the
-    /// worker is in the pool, as a task that exits is taken out by the exit probe.
+    /// The task, or null before it was forked and after it has left. Changed under the pool's lock;
+    /// valid while the worker is in the pool, as a task that exits is taken out by the exit probe.
     pub task: Atomic<*mut bindings::task_struct>,
     /// The flight that it carries; changed under the pool's lock.
     pub flight: Atomic<*mut Flight>,
@@ -75,6 +80,7 @@ pub struct Worker {
     pub led: Atomic<bool>,
     /// The TID of the user's thread that the task was last, in the first PID namespace; 0 before.
     pub user: Atomic<bindings::pid_t>,
+    pub late: Late,
     #[pin]
     pub arrived: Opaque<bindings::completion>,
 }
@@ -96,6 +102,7 @@ impl Worker {
                 suspended: Atomic::new(ptr::null_mut()),
                 led: Atomic::new(false),
                 user: Atomic::new(0),
+                late: Late::new(),
                 arrived <- Opaque::ffi_init(|slot: *mut bindings::completion| {
                     // SAFETY: `slot` is valid for writes.
                     unsafe { bindings::init_completion(slot) }
@@ -167,11 +174,14 @@ impl Worker {
         self.id
     }
 
-    /// Waits until the worker has arrived, or is known never to. False if a signal came first: if
-    /// it is one that stops the process, the worker stops, too, before it arrives.
+    /// Waits until the worker has arrived, or is known never to. False if a signal came, and it has
+    /// not some time after that: if the process is being stopped, so is the worker.
     pub fn await_arrival(&self) -> bool {
         // SAFETY: The completion is initialised.
-        unsafe { bindings::wait_for_completion_interruptible(self.arrived.get()) == 0 }
+        unsafe {
+            bindings::wait_for_completion_interruptible(self.arrived.get()) == 0
+                || bindings::wait_for_completion_timeout(self.arrived.get(), PATIENCE) != 0
+        }
     }
 
     /// Notes which task it is; for the fork probe.

@@ -114,6 +114,7 @@ const HANDOFF: Suite = Suite {
             name: "tells_before_it_hands_on",
             file: "handoff",
             from: "pool.hand_on(worker, flight, led);
+    late::expect(worker);
     flight.complete_taken();",
             to: "flight.complete_taken();
     pool.hand_on(worker, flight, led);",

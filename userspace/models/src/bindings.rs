@@ -26,6 +26,7 @@ pub use crate::sched::schedule_timeout;
 pub use crate::sched::task_work_add;
 pub use crate::sched::wait_for_completion;
 pub use crate::sched::wait_for_completion_interruptible;
+pub use crate::sched::wait_for_completion_timeout;
 pub use crate::sched::wake_up_process;
 
 pub const TASK_RUNNING: u32 = 0;

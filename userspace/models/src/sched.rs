@@ -303,6 +303,12 @@ pub unsafe fn wait_for_completion_interruptible(completion: *mut b::completion) 
     0
 }
 
+/// Only behind the other, which no signal interrupts here.
+pub unsafe fn wait_for_completion_timeout(completion: *mut b::completion, _: usize) -> usize {
+    unsafe { wait_for_completion(completion) };
+    1
+}
+
 pub unsafe fn prepare_to_wait_event(
     queue: *mut b::wait_queue_head,
     _entry: *mut b::wait_queue_entry,

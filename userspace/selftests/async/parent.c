@@ -67,7 +67,7 @@ TEST_F(parent, a_signal_that_is_ignored_interrupts_nobody)
 /* Nor a call that forks a spare meanwhile. */
 TEST_F(parent, a_signal_that_is_ignored_interrupts_no_fork)
 {
-	struct timespec brief = { .tv_nsec = NSEC_PER_MSEC };
+	struct timespec brief = { .tv_nsec = 20 * NSEC_PER_MSEC };
 	struct syslet_atom sleep[] = { {
 		.nr = __NR_clock_nanosleep,
 		.args = { CLOCK_MONOTONIC, 0, PTR(&brief), 0 },
@@ -292,6 +292,63 @@ TEST_F(parent, children_do_not_miss_it_when_it_is_unlike)
 	usleep(100 * 1000);
 	ASSERT_EQ(0, told_end(&child));
 	EXPECT_EQ(42, child_status(child.pid));
+}
+
+static volatile sig_atomic_t parents_ended;
+
+static void on_parents_end(int sig)
+{
+	(void)sig;
+	parents_ended++;
+}
+
+/*
+ * Its parent ends while a program of it is blocked: it is told once, and in the way
+ * that it wants by then. Returns how often.
+ */
+static int told_of_parents_end(const int *moved, bool asks_again)
+{
+	struct block block;
+	struct head head;
+	int i;
+
+	signal(SIGRTMIN, on_parents_end);
+	signal(SIGRTMIN + 1, on_parents_end);
+	if (prctl(PR_SET_PDEATHSIG, SIGRTMIN))
+		return 100;
+	child_move(&head, &block);
+	if (asks_again && prctl(PR_SET_PDEATHSIG, SIGRTMIN + 1))
+		return 101;
+	if (write(moved[1], "m", 1) != 1)
+		return 102;
+	for (i = 0; i < 100 && !parents_ended; i++)
+		usleep(50 * 1000);
+	/* Another one would come with it. */
+	usleep(50 * 1000);
+	return parents_ended;
+}
+
+TEST_F(parent, its_end_is_told_once)
+{
+	int moved[2], told[2];
+	/* The program is blocked in either variant. */
+	bool again = variant->blocked;
+	unsigned char count = 0;
+	pid_t between;
+
+	ASSERT_EQ(0, pipe2(moved, O_CLOEXEC));
+	ASSERT_EQ(0, pipe2(told, O_CLOEXEC));
+	between = fork();
+	ASSERT_LE(0, between);
+	if (!between) {
+		if (!fork()) {
+			count = told_of_parents_end(moved, again);
+			_exit(write(told[1], &count, 1) != 1);
+		}
+		_exit(read_byte(moved[0]) != 'm');
+	}
+	EXPECT_EQ(0, child_status(between));
+	EXPECT_EQ(1, read_byte(told[0]));
 }
 
 /* A thread forks and moves; its head is closed, and the task that forked has nothing more to do. */

@@ -75,6 +75,20 @@ pub mod identity {
     pub unsafe fn become_cachemiss_thread() {}
 }
 
+/// Nobody sends signals to a thread here.
+pub mod late {
+    pub struct Late;
+
+    impl Late {
+        pub fn new() -> Self {
+            Self
+        }
+    }
+
+    pub fn expect<T>(_: &T) {}
+    pub fn hand_over<T>(_: &T) {}
+}
+
 pub mod process {
     use kernel::atomic::Acquire;
     use kernel::atomic::Atomic;
@@ -115,8 +129,6 @@ pub mod symbols {
             // SAFETY: The task outlives the model.
             unsafe { &raw mut (*task).regs }
         }
-
-        pub unsafe fn syslet_forward_signals(_: kernel::bindings::pid_t) {}
 
         pub unsafe fn syslet_block_spare(_: *mut kernel::bindings::task_struct) {}
 
