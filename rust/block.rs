@@ -135,11 +135,12 @@ fn detach(flight: &Flight) -> bool {
     let owned = unsafe { &mut *flight.owned() };
     // SAFETY: The current task.
     let traced = unsafe { (*Task::current_raw()).ptrace != 0 };
-    // Atoms, and other threads, may have changed the task since the worker was reserved.
+    // Atoms, and other threads, may have changed the task since the worker was reserved: what that
+    // means for the worker it judges itself, when it takes over.
     let Some(worker) = owned
         .worker
         .as_ref()
-        .filter(|worker| !traced && worker.still_serves(flight))
+        .filter(|worker| !traced && worker.is_reserved_for(flight))
     else {
         return false;
     };

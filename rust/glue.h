@@ -70,6 +70,7 @@ void syslet_recalc_signals(void);
 void syslet_arch_init(void);
 bool syslet_arch_movable(void);
 bool syslet_arch_plain(struct task_struct *task);
+bool syslet_arch_alike(const struct task_struct *a, const struct task_struct *b);
 void syslet_arch_take(struct task_struct *from);
 void syslet_arch_lead(struct task_struct *from, struct task_struct *to);
 

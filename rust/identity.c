@@ -55,6 +55,19 @@ static void syslet_move_children(struct task_struct *from, struct task_struct *t
 		WRITE_ONCE(ns->child_reaper, to);
 }
 
+/* The caller holds siglock, as who arms one does. */
+static bool syslet_has_cpu_timer(const struct task_struct *task)
+{
+#ifdef CONFIG_POSIX_TIMERS
+	int i;
+
+	for (i = 0; i < CPUCLOCK_MAX; i++)
+		if (task->posix_cputimers.bases[i].nextevt != U64_MAX)
+			return true;
+#endif
+	return false;
+}
+
 /**
  * syslet_swap_identity - makes @to the thread that @from was
  * @from: a task that runs kernel code for a program
@@ -68,9 +81,10 @@ static void syslet_move_children(struct task_struct *from, struct task_struct *t
  * take siglock: both find thread, mask and signals as they were, or as they are.
  *
  * Return: 0; with nothing changed -EPERM, if either is traced, traces (a child may
- * have seen to that) or is exiting, or if somebody waits for a PI futex that the
- * user holds (tracers and PI waiters know the task, and the TID alike); or -EBUSY,
- * if @from leads and this is not the moment to change that.
+ * have seen to that) or is exiting, if somebody waits for a PI futex that the user
+ * holds (tracers and PI waiters know the task, and the TID alike), or if somebody has
+ * changed @from since it was compared with @to, or given it a CPU timer; or -EBUSY, if
+ * @from leads and this is not the moment to change that.
  */
 int syslet_swap_identity(struct task_struct *from, struct task_struct *to,
 			 unsigned long mask, unsigned long users)
@@ -88,7 +102,8 @@ int syslet_swap_identity(struct task_struct *from, struct task_struct *to,
 	spin_lock(&to->sighand->siglock);
 	if (!from->ptrace && !to->ptrace && !from->exit_state &&
 	    !(from->flags & PF_EXITING) && list_empty(&from->ptraced) &&
-	    list_empty(&to->ptraced) && list_empty(&from->futex.pi_state_list)) {
+	    list_empty(&to->ptraced) && list_empty(&from->futex.pi_state_list) &&
+	    !syslet_has_cpu_timer(from) && syslet_same_origin(to, from)) {
 		syslet_exchange_tids(from, to);
 		swap(from->start_time, to->start_time);
 		swap(from->start_boottime, to->start_boottime);
@@ -178,8 +193,18 @@ bool syslet_same_origin(struct task_struct *a, const struct task_struct *b)
 	if (a->core_cookie != b->core_cookie)
 		return false;
 #endif
+#ifdef CONFIG_USER_EVENTS
+	if (a->user_event_mm != b->user_event_mm)
+		return false;
+#endif
+#ifdef CONFIG_AUDITSYSCALL
+	/* It would not be audited any more. */
+	if (b->audit_context && !a->audit_context)
+		return false;
+#endif
 	/* A spare that leaves meanwhile loses all of this: whoever asks learns of that otherwise. */
-	return data_race(syslet_arch_plain(a) && !a->io_uring &&
+	return data_race(syslet_arch_plain(a) && syslet_arch_alike(a, b) &&
+	       !a->io_uring && !a->io_uring_restrict && !b->io_uring_restrict &&
 	       a->signal == b->signal &&
 	       a->mm == b->mm &&
 	       a->real_cred == b->real_cred && a->cred == a->real_cred &&
@@ -199,6 +224,7 @@ bool syslet_same_origin(struct task_struct *a, const struct task_struct *b)
 	       a->se.custom_slice == b->se.custom_slice &&
 	       (!a->se.custom_slice || a->se.slice == b->se.slice) &&
 	       cpumask_equal(&a->cpus_mask, &b->cpus_mask) &&
+	       !a->user_cpus_ptr == !b->user_cpus_ptr &&
 	       !a->mempolicy && !b->mempolicy &&
 	       a->timer_slack_ns == b->timer_slack_ns &&
 	       a->io_context == b->io_context &&

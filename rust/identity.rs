@@ -54,6 +54,7 @@ fn has_own_state() -> bool {
         let pi_states = &raw const (*task).futex.pi_state_list;
         (*task).thread_info.syscall_work & user_dispatch != 0
             || !(*task).io_uring.is_null()
+            || !(*task).io_uring_restrict.is_null()
             || !(*task).utask.is_null()
             || !(*task).vfork_done.is_null()
             || !(*task).perf_event_ctxp.is_null()
@@ -224,6 +225,7 @@ pub unsafe fn take(from: *mut bindings::task_struct, mask: usize, users: usize) 
         (*me).set_child_tid = (*from).set_child_tid;
         (*me).futex.robust_list = (*from).futex.robust_list;
         (*me).futex.compat_robust_list = (*from).futex.compat_robust_list;
+        (*me).default_timer_slack_ns = (*from).default_timer_slack_ns;
         (*me).comm = (*from).comm;
         raw::syslet_take_rseq(from);
         raw::syslet_late_signals(from);

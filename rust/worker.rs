@@ -119,16 +119,22 @@ impl Worker {
         unsafe { &*self.ring }
     }
 
-    /// Whether it is reserved for `flight` still, and the current user context may use it.
+    /// Whether it is reserved for `flight` still.
     ///
     /// Without the pool's lock: nobody but the worker itself ends a reservation.
+    #[inline]
+    pub fn is_reserved_for(&self, flight: &Flight) -> bool {
+        self.seat.load(Acquire) == ptr::from_ref(flight) as usize
+            && (!self.led.load(Relaxed) || leads())
+    }
+
+    /// The same, and whether the current user context may use it.
     #[inline]
     pub fn still_serves(&self, flight: &Flight) -> bool {
         // A worker that withdraws now may be gone soon, but not before the end of this section.
         let _rcu = kernel::sync::rcu::read_lock();
         let task = self.task.load(Relaxed);
-        self.seat.load(Acquire) == ptr::from_ref(flight) as usize
-            && (!self.led.load(Relaxed) || leads())
+        self.is_reserved_for(flight)
             // SAFETY: A reserved worker is alive, and its task is freed by RCU.
             && unsafe { identity::same_origin(task) }
     }

@@ -65,6 +65,21 @@ bool syslet_arch_movable(void)
 	return !(ds | es | fs | gs);
 }
 
+/* Whether @a has what the kernel keeps for @b and does not move. */
+bool syslet_arch_alike(const struct task_struct *a, const struct task_struct *b)
+{
+#ifdef CONFIG_X86_USER_SHADOW_STACK
+	if (a->thread.features_locked != b->thread.features_locked)
+		return false;
+#endif
+#ifdef CONFIG_X86_CPU_RESCTRL
+	if (a->closid != b->closid || a->rmid != b->rmid)
+		return false;
+#endif
+	return !memcmp(a->thread.tls_array, b->thread.tls_array,
+		       sizeof(a->thread.tls_array));
+}
+
 /* Where the last of the components ends that come first: AVX, and MPX behind it. */
 static size_t syslet_fpstate_front __ro_after_init;
 
@@ -128,6 +143,10 @@ void syslet_arch_take(struct task_struct *from)
 	local_bh_enable();
 
 	preempt_disable();
+#ifdef CONFIG_ARCH_HAS_CPU_PASID
+	/* Whether the PASID in that state counts. */
+	current->pasid_activated = from->pasid_activated;
+#endif
 	thread->fsbase = from->thread.fsbase;
 	thread->gsbase = from->thread.gsbase;
 	wrmsrq(MSR_FS_BASE, thread->fsbase);

@@ -144,8 +144,8 @@ TEST_F(context, options_of_the_thread)
 		{ PR_SET_IO_FLUSHER, PR_GET_IO_FLUSHER, 1, true },
 		{ PR_SET_KEEPCAPS, PR_GET_KEEPCAPS, 1, true },
 	};
+	int value, slack = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
 	unsigned int i;
-	int value;
 	long ret;
 
 	for (i = 0; i < ARRAY_SIZE(options); i++)
@@ -164,6 +164,9 @@ TEST_F(context, options_of_the_thread)
 	}
 	EXPECT_EQ(PR_MCE_KILL_EARLY, prctl(PR_MCE_KILL_GET, 0, 0, 0, 0));
 	MOVE_ON();
+	/* The one that it began with. */
+	ASSERT_EQ(0, prctl(PR_SET_TIMERSLACK, 0, 0, 0, 0));
+	EXPECT_EQ(slack, prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0));
 }
 
 TEST_F(context, nice_value_and_io_priority)

@@ -57,6 +57,21 @@ static int with_io_uring(void)
 	return syscall(__NR_io_uring_setup, 4, params) < 0 ? errno : 0;
 }
 
+/* What the thread may not do with io_uring, though it does nothing with it: for good. */
+static int with_io_uring_restriction(void)
+{
+	enum { RESTRICTIONS = 11, SQE_OP = 1, NOP = 0 };
+	const struct {
+		__u16 flags, count;
+		__u32 reserved[3];
+		__u16 kind;
+		__u8 allowed, reserved_byte;
+		__u32 reserved_words[3];
+	} only_nops = { .count = 1, .kind = SQE_OP, .allowed = NOP };
+
+	return syscall(__NR_io_uring_register, -1, RESTRICTIONS, &only_nops, 1) ? errno : 0;
+}
+
 static int with_io_ports(void)
 {
 	return ioperm(0x80, 1, 1) ? errno : 0;
@@ -130,6 +145,7 @@ FIXTURE_VARIANT_ADD(fallback, none) { in_no_state, SYSLET_PENDING };
 FIXTURE_VARIANT_ADD(fallback, cpu_timer) { with_cpu_timer, SYSLET_DONE };
 FIXTURE_VARIANT_ADD(fallback, memory_policy) { with_memory_policy, SYSLET_DONE };
 FIXTURE_VARIANT_ADD(fallback, io_uring) { with_io_uring, SYSLET_DONE };
+FIXTURE_VARIANT_ADD(fallback, io_uring_restriction) { with_io_uring_restriction, SYSLET_DONE };
 FIXTURE_VARIANT_ADD(fallback, io_ports) { with_io_ports, SYSLET_DONE };
 FIXTURE_VARIANT_ADD(fallback, io_privilege) { with_io_privilege, SYSLET_DONE };
 FIXTURE_VARIANT_ADD(fallback, reset_on_fork) { with_reset_on_fork, SYSLET_DONE };
