@@ -461,6 +461,13 @@ impl Pool {
         Some(worker)
     }
 
+    /// The head is going: workers that are in user mode still may end without being missed.
+    pub fn forget_tasks(&self) {
+        for worker in self.inner.lock().all.iter() {
+            worker.task.store(ptr::null_mut(), Relaxed);
+        }
+    }
+
     /// The process that the pool belongs to is gone; its signal struct may be another's soon.
     pub fn orphan(&self) {
         self.orphaned.store(true, Relaxed);

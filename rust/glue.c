@@ -230,7 +230,8 @@ void syslet_glue_exit(void)
 				    NULL);
 	tracepoint_synchronize_unregister();
 	unregister_fprobe(&syslet_leader_probe);
-	/* Who waits in syslet_after_senders() keeps nothing but memory. */
+	/* No handoffs come any more, and behind the last one a callback comes twice. */
+	rcu_barrier();
 	rcu_barrier();
 }
 

@@ -60,8 +60,8 @@ bool syslet_same_origin(struct task_struct *a, const struct task_struct *b);
 void syslet_move_signals(struct task_struct *from, struct task_struct *to,
 			 unsigned long mask, unsigned long users);
 void syslet_late_signals(struct task_struct *from);
-void syslet_forward_signals(struct task_struct *task, pid_t tid);
-void syslet_drop_signals(void);
+unsigned long syslet_forward_signals(struct task_struct *task, pid_t own, pid_t tid);
+void syslet_drop_signals(unsigned long signals);
 void syslet_after_senders(struct rcu_head *head, rcu_callback_t func);
 void syslet_block_spare(struct task_struct *task);
 void syslet_recalc_signals(void);

@@ -96,8 +96,12 @@ int syslet_swap_identity(struct task_struct *from, struct task_struct *to,
 
 	if (leads && syslet_missed_section())
 		return -EPERM;
-	if (leads && !syslet_leader_begin())
+	/* Who moves a thread to another cgroup finds it by its TID, too. */
+	syslet_threadgroup_begin();
+	if (leads && !syslet_leader_begin()) {
+		syslet_threadgroup_end();
 		return -EBUSY;
+	}
 	syslet_tasklist_lock();
 	spin_lock(&to->sighand->siglock);
 	if (!from->ptrace && !to->ptrace && !from->exit_state &&
@@ -118,6 +122,7 @@ int syslet_swap_identity(struct task_struct *from, struct task_struct *to,
 	syslet_tasklist_unlock();
 	if (leads)
 		syslet_leader_end();
+	syslet_threadgroup_end();
 	return ret;
 }
 

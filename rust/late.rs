@@ -74,8 +74,8 @@ pub fn hand_over(worker: &Worker) {
     // the device does.
     unsafe {
         if (&raw const (*me).pending.signal.sig[0]).read_volatile() != 0 {
-            raw::syslet_forward_signals(me, worker.user.load(Relaxed));
-            raw::syslet_drop_signals();
+            let rest = raw::syslet_forward_signals(me, (*me).pid, worker.user.load(Relaxed));
+            raw::syslet_drop_signals(rest);
         }
     }
 }
@@ -111,12 +111,13 @@ unsafe extern "C" fn forward(head: *mut bindings::callback_head) {
     // SAFETY: The reference is the callback's.
     let this = unsafe { &*worker };
     let rcu = kernel::sync::rcu::read_lock();
-    // The two change together, and are looked at without the pool's lock: see `Pool::hand_on`.
+    // The two change together, and are looked at without the pool's lock: see `Pool::hand_on`. From
+    // when the task is another user's until then its TID tells.
     let user = this.user.load(Acquire);
     let task = this.task.load(Acquire);
     if !task.is_null() && this.user.load(Relaxed) == user {
         // SAFETY: A task that exits is taken off its worker before, and freed by RCU.
-        unsafe { raw::syslet_forward_signals(task, user) };
+        unsafe { raw::syslet_forward_signals(task, this.tid.load(Relaxed), user) };
     }
     drop(rcu);
     if this.late.state.cmpxchg(QUIET, NONE, Full).is_ok() {

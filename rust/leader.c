@@ -84,8 +84,8 @@ void syslet_section_leave(struct syslet_section *section)
 /**
  * syslet_leader_begin - keeps the current process from relying on its leader
  *
- * Cgroup migration walks the threads from the leader on; it is kept out, too.
- * May sleep. Preemption is off until syslet_leader_end() if this succeeds.
+ * Cgroup migration walks the threads from the leader on; the caller keeps it out.
+ * Preemption is off until syslet_leader_end() if this succeeds.
  *
  * Return: false if there is a section under way, which may be asleep.
  */
@@ -95,12 +95,10 @@ bool syslet_leader_begin(void)
 	struct syslet_slot *slot = slot_of(signal);
 	struct syslet_section *section;
 
-	syslet_threadgroup_begin();
 	spin_lock(&slot->lock);
 	hlist_for_each_entry(section, &slot->sections, link) {
 		if (section->signal == signal) {
 			spin_unlock(&slot->lock);
-			syslet_threadgroup_end();
 			return false;
 		}
 	}
@@ -110,7 +108,6 @@ bool syslet_leader_begin(void)
 void syslet_leader_end(void)
 {
 	spin_unlock(&slot_of(current->signal)->lock);
-	syslet_threadgroup_end();
 }
 
 /**

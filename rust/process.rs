@@ -375,6 +375,9 @@ impl Drop for Registration {
                 }
             }
         }
+        // The exit probe does not see to it any more.
+        // SAFETY: The pool outlives the registration.
+        unsafe { (*(*self.link).pool).forget_tasks() };
         drop(registry);
         // SAFETY: By the type invariant it came from a box, and is in no list any more.
         drop(unsafe { KBox::from_raw(self.link) });

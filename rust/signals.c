@@ -35,7 +35,8 @@ static bool syslet_ignores(struct task_struct *task, int sig)
 {
 	__sighandler_t handler = task->sighand->action[sig - 1].sa.sa_handler;
 
-	if (sigismember(&task->blocked, sig))
+	if (sigismember(&task->blocked, sig) ||
+	    sigismember(&task->real_blocked, sig))
 		return false;
 	return handler == SIG_IGN ||
 	       (handler == SIG_DFL && (sig_kernel_ignore(sig) ||
@@ -149,18 +150,21 @@ static void syslet_notify(struct task_struct *task, unsigned long signals)
 /**
  * syslet_forward_signals - gives the user's thread what was sent to it
  * @task: a task that a user's context has left
- * @tid: that user's TID, in the first PID namespace
+ * @own: its TID since then; with another it is a user's thread again
+ * @tid: the TID that it had with that context; both in the first PID namespace
  *
  * The caller is @task, or in an RCU read-side section that has found it alive.
+ *
+ * Return: what is pending for @task still.
  */
-void syslet_forward_signals(struct task_struct *task, pid_t tid)
+unsigned long syslet_forward_signals(struct task_struct *task, pid_t own, pid_t tid)
 {
+	unsigned long flags, moved, rest = 0;
 	struct sighand_struct *sighand;
 	struct task_struct *user;
-	unsigned long flags, moved;
 
 	if (likely(!READ_ONCE(task->pending.signal.sig[0])))
-		return;
+		return 0;
 	rcu_read_lock();
 	sighand = rcu_dereference(task->sighand);
 	if (!sighand)
@@ -168,36 +172,40 @@ void syslet_forward_signals(struct task_struct *task, pid_t tid)
 	spin_lock_irqsave(&sighand->siglock, flags);
 	user = pid_task(find_pid_ns(tid, &init_pid_ns), PIDTYPE_PID);
 	/* Both have it, and so share their signals, until they are reaped. */
-	if (task->sighand == sighand && user && user != task &&
-	    user->sighand == sighand && same_thread_group(user, task) &&
-	    !(user->flags & PF_EXITING)) {
+	if (task->sighand == sighand && task->pid == own && user &&
+	    user != task && user->sighand == sighand &&
+	    same_thread_group(user, task) && !(user->flags & PF_EXITING)) {
 		moved = syslet_move_pending(task, user, 0);
 		if (moved)
 			syslet_notify(user, moved);
 	}
+	rest = task->pending.signal.sig[0];
 	spin_unlock_irqrestore(&sighand->siglock, flags);
 out:
 	rcu_read_unlock();
+	return rest;
 }
 
 /**
- * syslet_drop_signals - drops the current task's private signals
+ * syslet_drop_signals - drops some of the current task's private signals
+ * @signals: which
  *
  * A cachemiss thread has nobody to tell what a call has raised (SIGPIPE, SIGXFSZ),
  * and must not keep it for its next user.
  */
-void syslet_drop_signals(void)
+void syslet_drop_signals(unsigned long signals)
 {
 	struct task_struct *me = current;
 	kernel_siginfo_t info;
 	enum pid_type type;
 	sigset_t keep;
 
-	while (READ_ONCE(me->pending.signal.sig[0]) & ~NEVER &&
+	signals &= ~NEVER;
+	while (READ_ONCE(me->pending.signal.sig[0]) & signals &&
 	       !fatal_signal_pending(me)) {
 		spin_lock_irq(&me->sighand->siglock);
 		/* Private signals come first, so no shared one is taken. */
-		keep.sig[0] = ~me->pending.signal.sig[0] | NEVER;
+		keep.sig[0] = ~(me->pending.signal.sig[0] & signals);
 		dequeue_signal(&keep, &info, &type);
 		spin_unlock_irq(&me->sighand->siglock);
 	}

@@ -56,10 +56,15 @@ pub mod raw {
         ) -> c_int;
         /// Gives the current task the signals that have come to `from` since.
         pub fn syslet_late_signals(from: *mut bindings::task_struct);
-        /// Gives the user's thread `tid`, which `task` was, what somebody has sent to that.
-        pub fn syslet_forward_signals(task: *mut bindings::task_struct, tid: bindings::pid_t);
-        /// Drops the current task's private signals.
-        pub fn syslet_drop_signals();
+        /// Gives the user's thread `tid`, which `task` was, what somebody has sent to that, unless
+        /// its TID is not `own` any more. Returns what is pending for `task` still.
+        pub fn syslet_forward_signals(
+            task: *mut bindings::task_struct,
+            own: bindings::pid_t,
+            tid: bindings::pid_t,
+        ) -> usize;
+        /// Drops those of the current task's private signals that are in `signals`.
+        pub fn syslet_drop_signals(signals: usize);
         /// Calls `func` once all have sent who are sending a signal now.
         pub fn syslet_after_senders(
             head: *mut bindings::callback_head,

@@ -78,7 +78,9 @@ pub struct Worker {
     /// The task has led its thread group, and another thread may be about to follow the pointer to
     /// its leader that it read meanwhile: it serves the leader only, and stays.
     pub led: Atomic<bool>,
-    /// The TID of the user's thread that the task was last, in the first PID namespace; 0 before.
+    /// The TID of whichever task it is, in the first PID namespace: a handoff exchanges them.
+    pub tid: Atomic<bindings::pid_t>,
+    /// That of the user's thread that the task was last; 0 before.
     pub user: Atomic<bindings::pid_t>,
     pub late: Late,
     #[pin]
@@ -101,6 +103,7 @@ impl Worker {
                 flight: Atomic::new(ptr::null_mut()),
                 suspended: Atomic::new(ptr::null_mut()),
                 led: Atomic::new(false),
+                tid: Atomic::new(0),
                 user: Atomic::new(0),
                 late: Late::new(),
                 arrived <- Opaque::ffi_init(|slot: *mut bindings::completion| {
@@ -155,16 +158,20 @@ impl Worker {
     /// Has the worker, which is chosen, take over.
     #[inline]
     pub fn call(&self) {
+        // A worker that is awake may be called, refuse, and leave before it would be woken. Interrupts
+        // are off, and it is freed by RCU.
+        let task = self.task.load(Relaxed);
         // Nobody else changes the seat of a chosen worker.
         let chosen = self.seat.load(Relaxed);
         self.seat.store(chosen | CALLED, Release);
-        self.wake();
+        // SAFETY: As above.
+        unsafe { bindings::wake_up_process(task) };
     }
 
     /// Wakes its task. The worker must be one that cannot leave now.
     #[inline]
     pub fn wake(&self) {
-        // SAFETY: A chosen worker does not leave, so its task is alive.
+        // SAFETY: By the above its task is alive.
         unsafe { bindings::wake_up_process(self.task.load(Relaxed)) };
     }
 
@@ -192,6 +199,8 @@ impl Worker {
 
     /// Notes which task it is; for the fork probe.
     pub fn note_task(&self, task: *mut bindings::task_struct) {
+        // SAFETY: The task has just been forked.
+        self.tid.store(unsafe { (*task).pid }, Relaxed);
         self.task.store(task, Relaxed);
     }
 

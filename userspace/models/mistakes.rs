@@ -78,7 +78,8 @@ const HANDOFF: Suite = Suite {
             name: "wakes_before_it_calls",
             file: "worker",
             from: "self.seat.store(chosen | CALLED, Release);
-        self.wake();",
+        // SAFETY: As above.
+        unsafe { bindings::wake_up_process(task) };",
             to: "self.wake();
         self.seat.store(chosen | CALLED, Release);",
         },
