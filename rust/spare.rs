@@ -124,7 +124,7 @@ impl Session<'_> {
 
         self.head.stats.forks.add(1);
         if !worker.await_arrival() {
-            return Err(Fallback::Fork);
+            return Err(Fallback::NoSpare);
         }
         Ok(worker)
     }

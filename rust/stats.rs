@@ -43,7 +43,8 @@ pub enum Fallback {
     Limit,
     /// A spare could not be forked.
     Fork,
-    /// The spare that was forked went to somebody else, or is unlike the caller already.
+    /// The spare that was forked went to somebody else, is unlike the caller already, or late where
+    /// a signal waits.
     NoSpare,
 }
 
