@@ -322,7 +322,6 @@ impl Pool {
 
     fn leave(&self, mut inner: Guard<'_, Inner, SpinLockBackend>, worker: &Arc<Worker>) -> Parked {
         worker.seat.store(DEAD, Relaxed);
-        worker.task.store(ptr::null_mut(), Relaxed);
         remove(&mut inner.all, worker);
         let status = inner.status;
         drop(inner);

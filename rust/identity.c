@@ -8,6 +8,7 @@
 
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
+#include <linux/posix-timers.h>
 #include <linux/rculist.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -69,6 +70,35 @@ static bool syslet_has_cpu_timer(const struct task_struct *task)
 }
 
 /**
+ * syslet_disarm_foreign - disarms CPU timers that are not for @task's TID
+ * @task: a task that had another one a moment ago
+ *
+ * Who arms one looks the task up first, and takes siglock then. It would be looked
+ * for in the wrong task when it is deleted, and stay behind. The caller holds siglock.
+ */
+void syslet_disarm_foreign(struct task_struct *task)
+{
+#ifdef CONFIG_POSIX_TIMERS
+	struct posix_cputimer_base *base = task->posix_cputimers.bases;
+	struct timerqueue_node *node, *next;
+	struct cpu_timer *timer;
+
+	for (; base < task->posix_cputimers.bases + CPUCLOCK_MAX; base++) {
+		if (likely(base->nextevt == U64_MAX))
+			continue;
+		for (node = timerqueue_getnext(&base->tqhead); node; node = next) {
+			next = timerqueue_iterate_next(node);
+			timer = container_of(node, struct cpu_timer, node);
+			if (timer->pid != task->thread_pid)
+				cpu_timer_dequeue(timer);
+		}
+		if (!timerqueue_getnext(&base->tqhead))
+			base->nextevt = U64_MAX;
+	}
+#endif
+}
+
+/**
  * syslet_swap_identity - makes @to the thread that @from was
  * @from: a task that runs kernel code for a program
  * @to: the current task, of the same thread group
@@ -82,9 +112,9 @@ static bool syslet_has_cpu_timer(const struct task_struct *task)
  *
  * Return: 0; with nothing changed -EPERM, if either is traced, traces (a child may
  * have seen to that) or is exiting, if somebody waits for a PI futex that the user
- * holds (tracers and PI waiters know the task, and the TID alike), or if somebody has
- * changed @from since it was compared with @to, or given it a CPU timer; or -EBUSY, if
- * @from leads and this is not the moment to change that.
+ * holds (tracers and PI waiters know the task, and the TID alike), if somebody has
+ * changed @from since it was compared with @to, or if either was given a CPU timer or
+ * perf events; or -EBUSY, if @from leads and this is not the moment to change that.
  */
 int syslet_swap_identity(struct task_struct *from, struct task_struct *to,
 			 unsigned long mask, unsigned long users)
@@ -96,7 +126,7 @@ int syslet_swap_identity(struct task_struct *from, struct task_struct *to,
 
 	if (leads && syslet_missed_section())
 		return -EPERM;
-	/* Who moves a thread to another cgroup finds it by its TID, too. */
+	/* Who moves a thread to another cgroup looks at many of its fields. */
 	syslet_threadgroup_begin();
 	if (leads && !syslet_leader_begin()) {
 		syslet_threadgroup_end();
@@ -107,7 +137,9 @@ int syslet_swap_identity(struct task_struct *from, struct task_struct *to,
 	if (!from->ptrace && !to->ptrace && !from->exit_state &&
 	    !(from->flags & PF_EXITING) && list_empty(&from->ptraced) &&
 	    list_empty(&to->ptraced) && list_empty(&from->futex.pi_state_list) &&
-	    !syslet_has_cpu_timer(from) && syslet_same_origin(to, from)) {
+	    !syslet_has_cpu_timer(from) && !syslet_has_cpu_timer(to) &&
+	    !from->perf_event_ctxp && !to->perf_event_ctxp &&
+	    syslet_same_origin(to, from)) {
 		syslet_exchange_tids(from, to);
 		swap(from->start_time, to->start_time);
 		swap(from->start_boottime, to->start_boottime);

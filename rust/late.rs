@@ -66,7 +66,7 @@ pub fn expect(worker: &Arc<Worker>) {
 }
 
 /// Gives the user's thread that the current task was, as `worker`, what was sent to it, and drops
-/// what else is pending.
+/// what else is pending. What comes when no sender can be late any more is not for that thread.
 #[inline]
 pub fn hand_over(worker: &Worker) {
     let me = Task::current_raw();
@@ -74,19 +74,25 @@ pub fn hand_over(worker: &Worker) {
     // the device does.
     unsafe {
         if (&raw const (*me).pending.signal.sig[0]).read_volatile() != 0 {
-            let rest = raw::syslet_forward_signals(me, (*me).pid, worker.user.load(Relaxed));
+            let user = if worker.late.state.load(Acquire) == NONE {
+                0
+            } else {
+                worker.user.load(Relaxed)
+            };
+            let rest = raw::syslet_forward_signals(me, (*me).pid, user);
             raw::syslet_drop_signals(rest);
         }
     }
 }
 
-/// The same, if `worker` is about to end: for all that can come.
+/// The same, if `worker`, which has left its pool, is about to end: for all that can come.
 pub fn settle(worker: &Worker) {
     if worker.late.state.load(Relaxed) != NONE && !run::fatal_signal_pending() {
         // SAFETY: Process context, without locks.
         unsafe { bindings::synchronize_rcu() };
     }
     hand_over(worker);
+    worker.task.store(core::ptr::null_mut(), Relaxed);
 }
 
 /// # Safety

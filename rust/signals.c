@@ -128,6 +128,8 @@ void syslet_late_signals(struct task_struct *from)
 {
 	spin_lock_irq(&current->sighand->siglock);
 	syslet_move_pending(from, current, 0);
+	syslet_disarm_foreign(from);
+	syslet_disarm_foreign(current);
 	from->blocked.sig[0] = ~NEVER;
 	from->saved_sigmask = from->blocked;
 	recalc_sigpending();
@@ -163,8 +165,6 @@ unsigned long syslet_forward_signals(struct task_struct *task, pid_t own, pid_t 
 	struct sighand_struct *sighand;
 	struct task_struct *user;
 
-	if (likely(!READ_ONCE(task->pending.signal.sig[0])))
-		return 0;
 	rcu_read_lock();
 	sighand = rcu_dereference(task->sighand);
 	if (!sighand)
@@ -178,7 +178,10 @@ unsigned long syslet_forward_signals(struct task_struct *task, pid_t own, pid_t 
 		moved = syslet_move_pending(task, user, 0);
 		if (moved)
 			syslet_notify(user, moved);
+		syslet_disarm_foreign(user);
 	}
+	if (task->sighand == sighand)
+		syslet_disarm_foreign(task);
 	rest = task->pending.signal.sig[0];
 	spin_unlock_irqrestore(&sighand->siglock, flags);
 out:

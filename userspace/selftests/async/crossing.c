@@ -270,4 +270,82 @@ TEST_F(crossing, a_sigpipe_of_the_program_is_not_the_callers)
 	ASSERT_EQ(0, pthread_join(self->sender.thread, NULL));
 }
 
+/* The one other task of this process; 0 if there is none, or several. */
+static pid_t other_task(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	struct dirent *entry;
+	pid_t tid, other = 0;
+	int others = 0;
+
+	while (dir && (entry = readdir(dir))) {
+		tid = atoi(entry->d_name);
+		if (tid && tid != my_tid()) {
+			other = tid;
+			others++;
+		}
+	}
+	closedir(dir);
+	return others == 1 ? other : 0;
+}
+
+/* What is sent to a cachemiss thread by its own TID is nobody's. */
+TEST_F(crossing, one_for_a_cachemiss_thread_is_not_the_callers)
+{
+	pid_t other;
+
+	ASSERT_EQ(0, catch_signal(SIGUSR1, my_tid()));
+	ASSERT_EQ(SYSLET_PENDING, block_submit(&self->head, &self->block));
+	/* Until nobody can take it for the task that the caller was in. */
+	usleep(500 * 1000 * factor("SYSLET_SLOW"));
+	other = other_task();
+	ASSERT_LT(0, other);
+	ASSERT_EQ(0, syscall(__NR_tgkill, getpid(), other, SIGUSR1));
+	ASSERT_EQ(0, block_finish(&self->head, &self->block));
+	usleep(100 * 1000);
+	EXPECT_EQ(0, calls);
+}
+
+static clockid_t callers_clock;
+
+/* Too far ahead to ring: that it is armed is what matters, and that it can be deleted. */
+static void arm_and_delete(struct sender *sender)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_NONE };
+	struct itimerspec later = { .it_value.tv_sec = 1000 };
+	timer_t timer;
+
+	(void)sender;
+	if (timer_create(callers_clock, &event, &timer))
+		abort();
+	if (timer_settime(timer, 0, &later, NULL) || timer_delete(timer))
+		abort();
+}
+
+/* Who arms a timer on the caller's CPU clock may do so in the task that it has left. */
+TEST_F(crossing, timers_of_the_callers_clock_can_be_deleted)
+{
+	struct timespec brief = { .tv_nsec = NSEC_PER_MSEC };
+	struct syslet_atom sleep[] = { {
+		.nr = __NR_clock_nanosleep,
+		.args = { CLOCK_MONOTONIC, 0, PTR(&brief), 0 },
+	} };
+	struct syslet_program program;
+	struct syslet_cqe cqe;
+	int i;
+
+	ASSERT_EQ(0, pthread_getcpuclockid(pthread_self(), &callers_clock));
+	ASSERT_EQ(0, sender_start(&self->sender, arm_and_delete));
+	for (i = 1; i <= self->sender.rounds; i++) {
+		sender_begin(&self->sender, i);
+		program = PROGRAM(sleep);
+		ASSERT_EQ(1, dev_exec(self->head.fd, &program, 1, 0));
+		/* It stays where it is if a timer is there. */
+		if (program.status == SYSLET_PENDING)
+			ASSERT_EQ(0, take_wait(&self->head, &cqe));
+		sender_await(&self->sender, i);
+	}
+	ASSERT_EQ(0, pthread_join(self->sender.thread, NULL));
+}
+
 TEST_HARNESS_MAIN
