@@ -73,8 +73,9 @@ static bool syslet_has_cpu_timer(const struct task_struct *task)
  * syslet_disarm_foreign - disarms CPU timers that are not for @task's TID
  * @task: a task that had another one a moment ago
  *
- * Who arms one looks the task up first, and takes siglock then. It would be looked
- * for in the wrong task when it is deleted, and stay behind. The caller holds siglock.
+ * Who arms one looks the task up first, and takes siglock then. When the task of its
+ * TID is gone nobody finds it here, and it would be freed where it is. The caller
+ * holds siglock.
  */
 void syslet_disarm_foreign(struct task_struct *task)
 {

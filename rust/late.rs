@@ -87,9 +87,15 @@ pub fn hand_over(worker: &Worker) {
 
 /// The same, if `worker`, which has left its pool, is about to end: for all that can come.
 pub fn settle(worker: &Worker) {
-    if worker.late.state.load(Relaxed) != NONE && !run::fatal_signal_pending() {
-        // SAFETY: Process context, without locks.
-        unsafe { bindings::synchronize_rcu() };
+    if worker.late.state.load(Acquire) != NONE {
+        let me = Task::current_raw();
+        // SAFETY: Process context, without locks; `Symbols` lives as long as the device does.
+        unsafe {
+            if !run::fatal_signal_pending() {
+                bindings::synchronize_rcu();
+            }
+            raw::syslet_forward_signals(me, (*me).pid, worker.user.load(Relaxed));
+        }
     }
     hand_over(worker);
     worker.task.store(core::ptr::null_mut(), Relaxed);

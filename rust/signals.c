@@ -163,7 +163,7 @@ unsigned long syslet_forward_signals(struct task_struct *task, pid_t own, pid_t 
 {
 	unsigned long flags, moved, rest = 0;
 	struct sighand_struct *sighand;
-	struct task_struct *user;
+	struct task_struct *user, *thread;
 
 	rcu_read_lock();
 	sighand = rcu_dereference(task->sighand);
@@ -178,10 +178,11 @@ unsigned long syslet_forward_signals(struct task_struct *task, pid_t own, pid_t 
 		moved = syslet_move_pending(task, user, 0);
 		if (moved)
 			syslet_notify(user, moved);
-		syslet_disarm_foreign(user);
 	}
+	/* The last handoffs may have left one with any thread. */
 	if (task->sighand == sighand)
-		syslet_disarm_foreign(task);
+		for_each_thread(task, thread)
+			syslet_disarm_foreign(thread);
 	rest = task->pending.signal.sig[0];
 	spin_unlock_irqrestore(&sighand->siglock, flags);
 out:

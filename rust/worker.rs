@@ -68,8 +68,9 @@ pub struct Worker {
     id: u64,
     ring: *const Ring,
     pub seat: Atomic<usize>,
-    /// The task, or null before it was forked and after it has left. Changed under the pool's lock;
-    /// valid while the worker is in the pool, as a task that exits is taken out by the exit probe.
+    /// The task, or null before it was forked and after it has left. Changed under the pool's lock,
+    /// or by the task itself when it has left; valid while the worker is in the pool, as a task that
+    /// exits is taken out by the exit probe.
     pub task: Atomic<*mut bindings::task_struct>,
     /// The flight that it carries; changed under the pool's lock.
     pub flight: Atomic<*mut Flight>,

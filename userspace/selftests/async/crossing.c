@@ -311,7 +311,7 @@ static clockid_t callers_clock;
 /* Too far ahead to ring: that it is armed is what matters, and that it can be deleted. */
 static void arm_and_delete(struct sender *sender)
 {
-	struct sigevent event = { .sigev_notify = SIGEV_NONE };
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR2 };
 	struct itimerspec later = { .it_value.tv_sec = 1000 };
 	timer_t timer;
 
