@@ -388,6 +388,24 @@ static inline int count_tasks(pid_t pid)
 	return count;
 }
 
+/* The TIDs of the tasks of process @pid, @most of them; returns how many. */
+static inline int list_tasks(pid_t pid, pid_t *tids, int most)
+{
+	struct dirent *entry;
+	char path[64];
+	int count = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	while (dir && count < most && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			tids[count++] = strtol(entry->d_name, NULL, 10);
+	if (dir)
+		closedir(dir);
+	return count;
+}
+
 /* Waits until there are at most @most; returns how many there are. There is no event for that. */
 static inline int wait_tasks(pid_t pid, int most)
 {

@@ -136,24 +136,6 @@ static void expect_right_end(struct __test_metadata *_metadata, FIXTURE_DATA(sto
 	EXPECT_EQ(0, WEXITSTATUS(status));
 }
 
-/* The TIDs of the child's tasks. */
-static int list_tasks(pid_t pid, pid_t *tids, int most)
-{
-	struct dirent *entry;
-	char path[64];
-	int count = 0;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	dir = opendir(path);
-	while (dir && count < most && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
-			tids[count++] = strtol(entry->d_name, NULL, 10);
-	if (dir)
-		closedir(dir);
-	return count;
-}
-
 /* How many tasks of the child are in @state. */
 static int tasks_in_state(pid_t pid, char state)
 {
