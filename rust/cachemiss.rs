@@ -20,6 +20,7 @@ use kernel::task::Task;
 
 use crate::flight::Flight;
 use crate::identity;
+use crate::late::LastHandoff;
 use crate::process;
 use crate::ring::Ring;
 use crate::run;
@@ -103,6 +104,8 @@ pub struct Pool {
     closing: Atomic<bool>,
     /// The process is gone.
     orphaned: Atomic<bool>,
+    /// That of its workers.
+    pub last_handoff: LastHandoff,
     #[pin]
     inner: SpinLock<Inner>,
 }
@@ -115,6 +118,7 @@ impl Pool {
             next_id: Atomic::new(1),
             closing: Atomic::new(false),
             orphaned: Atomic::new(false),
+            last_handoff: LastHandoff::never(),
             inner <- new_spinlock!(Inner {
                 all: KVVec::with_capacity(limits.threads as usize, GFP_KERNEL_ACCOUNT)?,
                 idle: KVVec::with_capacity(limits.threads as usize, GFP_KERNEL_ACCOUNT)?,
@@ -354,6 +358,7 @@ impl Pool {
     /// The worker has taken over: the task that owned `flight` is the worker now.
     pub fn hand_on(&self, worker: &Worker, flight: &Flight, led: bool) {
         let _inner = self.inner.lock();
+        self.last_handoff.note();
         // Who looks without the lock finds the user of the task that it finds, or none.
         worker.user.xchg(0, Full);
         worker.task.store(flight.task(), Release);

@@ -6,11 +6,11 @@
 #ifndef _SYSLET_GLUE_H
 #define _SYSLET_GLUE_H
 
+#include <linux/sched.h>
 #include <linux/types.h>
 
 struct pt_regs;
 struct signal_struct;
-struct task_struct;
 
 /* glue.c */
 int syslet_glue_init(const char **missing);
@@ -52,7 +52,6 @@ void syslet_move_leadership(struct task_struct *from, struct task_struct *to);
 /* identity.c */
 int syslet_swap_identity(struct task_struct *from, struct task_struct *to,
 			 unsigned long mask, unsigned long users);
-void syslet_disarm_foreign(struct task_struct *task);
 void syslet_take_rseq(const struct task_struct *from);
 void syslet_drop_rseq(void);
 bool syslet_same_origin(struct task_struct *a, const struct task_struct *b);
@@ -66,6 +65,23 @@ void syslet_drop_signals(unsigned long signals);
 void syslet_after_senders(struct rcu_head *head, rcu_callback_t func);
 void syslet_block_spare(struct task_struct *task);
 void syslet_recalc_signals(void);
+
+/* timers.c */
+void syslet_send_timers_home(struct task_struct *task);
+void syslet_settle_timers(void);
+
+/* The caller holds siglock, as who arms one does. */
+static inline bool syslet_has_cpu_timer(const struct task_struct *task)
+{
+#ifdef CONFIG_POSIX_TIMERS
+	const struct posix_cputimer_base *base = task->posix_cputimers.bases;
+
+	return (base[CPUCLOCK_PROF].nextevt & base[CPUCLOCK_VIRT].nextevt &
+		base[CPUCLOCK_SCHED].nextevt) != U64_MAX;
+#else
+	return false;
+#endif
+}
 
 /* arch/x86_64.c */
 void syslet_arch_init(void);

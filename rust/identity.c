@@ -8,7 +8,6 @@
 
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
-#include <linux/posix-timers.h>
 #include <linux/rculist.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -54,49 +53,6 @@ static void syslet_move_children(struct task_struct *from, struct task_struct *t
 	list_splice_tail_init(&from->children, &to->children);
 	if (ns->child_reaper == from)
 		WRITE_ONCE(ns->child_reaper, to);
-}
-
-/* The caller holds siglock, as who arms one does. */
-static bool syslet_has_cpu_timer(const struct task_struct *task)
-{
-#ifdef CONFIG_POSIX_TIMERS
-	int i;
-
-	for (i = 0; i < CPUCLOCK_MAX; i++)
-		if (task->posix_cputimers.bases[i].nextevt != U64_MAX)
-			return true;
-#endif
-	return false;
-}
-
-/**
- * syslet_disarm_foreign - disarms CPU timers that are not for @task's TID
- * @task: a task that had another one a moment ago
- *
- * Who arms one looks the task up first, and takes siglock then. When the task of its
- * TID is gone nobody finds it here, and it would be freed where it is. The caller
- * holds siglock.
- */
-void syslet_disarm_foreign(struct task_struct *task)
-{
-#ifdef CONFIG_POSIX_TIMERS
-	struct posix_cputimer_base *base = task->posix_cputimers.bases;
-	struct timerqueue_node *node, *next;
-	struct cpu_timer *timer;
-
-	for (; base < task->posix_cputimers.bases + CPUCLOCK_MAX; base++) {
-		if (likely(base->nextevt == U64_MAX))
-			continue;
-		for (node = timerqueue_getnext(&base->tqhead); node; node = next) {
-			next = timerqueue_iterate_next(node);
-			timer = container_of(node, struct cpu_timer, node);
-			if (timer->pid != task->thread_pid)
-				cpu_timer_dequeue(timer);
-		}
-		if (!timerqueue_getnext(&base->tqhead))
-			base->nextevt = U64_MAX;
-	}
-#endif
 }
 
 /**

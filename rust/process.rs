@@ -17,6 +17,8 @@ use crate::arch;
 use crate::block;
 use crate::burial;
 use crate::cachemiss::Pool;
+use crate::late;
+use crate::late::LastHandoff;
 use crate::symbols::raw;
 
 kernel::sync::global_lock! {
@@ -62,6 +64,8 @@ struct Process {
     parking: Option<usize>,
     /// The pools of its heads, linked by `Link::next`.
     pools: *mut Link,
+    /// That of the pools that are gone.
+    last_handoff: LastHandoff,
     /// The exit code of the user context that has ended last.
     last: Option<c_int>,
     /// It was decided otherwise what the process ends with.
@@ -136,6 +140,13 @@ impl Process {
         let mut workers = 0;
         self.for_each_pool(|pool| workers += of(pool));
         workers
+    }
+
+    /// Whether a task of the process may be taken for the one that it was before a handoff.
+    fn has_moved_lately(&self) -> bool {
+        let mut lately = self.last_handoff.is_recent();
+        self.for_each_pool(|pool| lately |= pool.last_handoff.is_recent());
+        lately
     }
 
     /// Whether `task`, which is the current one and exits, has no user context: it is at the parking
@@ -241,6 +252,7 @@ pub fn parking_page(mm: &Mm) -> Result<Option<usize>> {
             mm: ARef::from(mm),
             parking: map_parking_page().ok(),
             pools: ptr::null_mut(),
+            last_handoff: LastHandoff::never(),
             last: None,
             decided: false,
         },
@@ -267,6 +279,9 @@ pub fn parking_page(mm: &Mm) -> Result<Option<usize>> {
     process.next = rest;
     if let Some(old) = &old {
         process.pools = old.pools;
+        if old.has_moved_lately() {
+            process.last_handoff.note();
+        }
     }
     registry.first = Some(process);
     drop(registry);
@@ -364,6 +379,10 @@ impl Drop for Registration {
     fn drop(&mut self) {
         let mut registry = PROCESSES.lock();
         if let Some(process) = registry.find(self.signal) {
+            // SAFETY: The pool outlives the registration.
+            if unsafe { (*(*self.link).pool).last_handoff.is_recent() } {
+                process.last_handoff.note();
+            }
             let mut at: *mut *mut Link = &mut process.pools;
             // SAFETY: The list is valid under the lock.
             unsafe {
@@ -423,6 +442,9 @@ extern "C" fn syslet_task_exit(task: *mut bindings::task_struct) {
         unsafe { raw::syslet_mark_exit(task) };
         return;
     };
+    if process.has_moved_lately() {
+        late::wait_in_exit();
+    }
     let mut is_worker = process.is_parked(task);
     process.for_each_pool(|pool| {
         // A worker that its process has made run other code may have become another one, too.

@@ -128,8 +128,10 @@ void syslet_late_signals(struct task_struct *from)
 {
 	spin_lock_irq(&current->sighand->siglock);
 	syslet_move_pending(from, current, 0);
-	syslet_disarm_foreign(from);
-	syslet_disarm_foreign(current);
+	if (unlikely(syslet_has_cpu_timer(from)))
+		syslet_send_timers_home(from);
+	if (unlikely(syslet_has_cpu_timer(current)))
+		syslet_send_timers_home(current);
 	from->blocked.sig[0] = ~NEVER;
 	from->saved_sigmask = from->blocked;
 	recalc_sigpending();
@@ -182,7 +184,8 @@ unsigned long syslet_forward_signals(struct task_struct *task, pid_t own, pid_t 
 	/* The last handoffs may have left one with any thread. */
 	if (task->sighand == sighand)
 		for_each_thread(task, thread)
-			syslet_disarm_foreign(thread);
+			if (syslet_has_cpu_timer(thread))
+				syslet_send_timers_home(thread);
 	rest = task->pending.signal.sig[0];
 	spin_unlock_irqrestore(&sighand->siglock, flags);
 out:

@@ -12,6 +12,8 @@ use kernel::ffi::c_void;
 use kernel::prelude::*;
 use kernel::str::CStr;
 
+use crate::late;
+
 /// The raw entry points of `glue.c`; they may be called once [`Symbols`] exists.
 pub mod raw {
     use super::*;
@@ -70,6 +72,8 @@ pub mod raw {
             head: *mut bindings::callback_head,
             func: unsafe extern "C" fn(*mut bindings::callback_head),
         );
+        /// Leaves no thread of the process, whose current one exits, with another's CPU timer.
+        pub fn syslet_settle_timers();
         /// Blocks all signals in `task`, which the current one has forked and which has not run.
         pub fn syslet_block_spare(task: *mut bindings::task_struct);
         /// Has the current task see what is pending and not blocked, and only that.
@@ -127,5 +131,6 @@ impl Drop for Symbols {
     fn drop(&mut self) {
         // SAFETY: By the type invariant it was initialised, and this is the only call.
         unsafe { raw::syslet_glue_exit() };
+        late::await_exits();
     }
 }

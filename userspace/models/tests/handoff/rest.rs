@@ -75,9 +75,22 @@ pub mod identity {
     pub unsafe fn become_cachemiss_thread() {}
 }
 
-/// Nobody sends signals to a thread here.
+/// Nobody sends signals to a thread here, or arms its timers.
 pub mod late {
     pub struct Late;
+    pub struct LastHandoff;
+
+    impl LastHandoff {
+        pub fn never() -> Self {
+            Self
+        }
+
+        pub fn note(&self) {}
+
+        pub fn is_recent(&self) -> bool {
+            false
+        }
+    }
 
     impl Late {
         pub fn new() -> Self {
@@ -87,6 +100,7 @@ pub mod late {
 
     pub fn expect<T>(_: &T) {}
     pub fn hand_over<T>(_: &T) {}
+    pub fn wait_in_exit() {}
 }
 
 pub mod process {
