@@ -297,49 +297,4 @@ TEST_F(crossing, one_for_a_cachemiss_thread_is_not_the_callers)
 	EXPECT_EQ(0, calls);
 }
 
-static clockid_t callers_clock;
-
-/* Too far ahead to ring: that it is armed is what matters, and that it can be deleted. */
-static void arm_and_delete(struct sender *sender)
-{
-	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR2 };
-	struct itimerspec later = { .it_value.tv_sec = 1000 };
-	timer_t timer;
-
-	(void)sender;
-	if (timer_create(callers_clock, &event, &timer))
-		abort();
-	if (timer_settime(timer, 0, &later, NULL) || timer_delete(timer))
-		abort();
-}
-
-/* Who arms a timer on the caller's CPU clock may do so in the task that it has left. */
-TEST_F(crossing, timers_of_the_callers_clock_can_be_deleted)
-{
-	struct timespec brief = { .tv_nsec = NSEC_PER_MSEC };
-	struct syslet_atom sleep[] = { {
-		.nr = __NR_clock_nanosleep,
-		.args = { CLOCK_MONOTONIC, 0, PTR(&brief), 0 },
-	} };
-	struct syslet_program program;
-	struct syslet_cqe cqe;
-	int i, left = 0;
-
-	ASSERT_EQ(0, pthread_getcpuclockid(pthread_self(), &callers_clock));
-	ASSERT_EQ(0, sender_start(&self->sender, arm_and_delete));
-	for (i = 1; i <= self->sender.rounds; i++) {
-		sender_begin(&self->sender, i);
-		program = PROGRAM(sleep);
-		ASSERT_EQ(1, dev_exec(self->head.fd, &program, 1, 0));
-		/* It stays where it is if a timer is there. */
-		if (program.status == SYSLET_PENDING) {
-			left++;
-			ASSERT_EQ(0, take_wait(&self->head, &cqe));
-		}
-		sender_await(&self->sender, i);
-	}
-	EXPECT_LT(0, left);
-	ASSERT_EQ(0, pthread_join(self->sender.thread, NULL));
-}
-
 TEST_HARNESS_MAIN

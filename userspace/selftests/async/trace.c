@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the tracepoints tell, in a trace instance of the test's own. */
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include "async_test.h"
-
-#define TRACEFS "/sys/kernel/tracing"
+#include "tracefs.h"
 
 FIXTURE(trace) {
 	struct head head;
@@ -15,8 +13,7 @@ FIXTURE(trace) {
 FIXTURE_SETUP(trace)
 {
 	NEED_ASYNC();
-	if (access(TRACEFS "/instances", X_OK))
-		ASSERT_EQ(0, mount("tracefs", TRACEFS, "tracefs", 0, NULL));
+	ASSERT_EQ(0, tracefs_mount());
 	snprintf(self->dir, sizeof(self->dir), TRACEFS "/instances/syslet-%d", getpid());
 	ASSERT_EQ(0, mkdir(self->dir, 0700));
 	ASSERT_EQ(0, write_file(self->dir, "events/syslet/enable", "1"));
