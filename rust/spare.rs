@@ -14,7 +14,6 @@ use crate::exec::Session;
 use crate::flight::Flight;
 use crate::identity;
 use crate::policy::Abi;
-use crate::run;
 use crate::stats::Fallback;
 use crate::symbols::raw;
 use crate::trace;
@@ -23,32 +22,49 @@ use crate::worker::Worker;
 /// How many spares a thread forks at most before one is left for it.
 const FORK_TRIES: usize = 8;
 
+/// What is in the way of having a spare.
+enum Lack {
+    /// A signal, which is to be seen to first.
+    Signal,
+    /// There is none to be had.
+    Spare(Fallback),
+}
+
+impl From<Fallback> for Lack {
+    fn from(reason: Fallback) -> Self {
+        Self::Spare(reason)
+    }
+}
+
 impl Session<'_> {
     /// Sees to it that the flight has a spare for the current user context. False if that is not
     /// possible; an error if it may be once a signal was seen to.
     pub fn provide_worker(&self, flight: &Flight) -> Result<bool> {
         match self.find_worker(flight) {
             Ok(()) => Ok(true),
-            Err(Fallback::Fork) if run::has_signal(self.frame.thread_flags()) => {
-                Err(exec::restart_unseen())
-            }
-            Err(reason) => {
-                self.head.stats.fallback(reason);
-                trace::fallback(reason as u32);
+            Err(Lack::Signal) => Err(exec::restart_unseen()),
+            Err(Lack::Spare(reason)) => {
+                self.fall_back(reason);
                 Ok(false)
             }
         }
     }
 
-    fn find_worker(&self, flight: &Flight) -> Result<(), Fallback> {
+    /// Notes why something can only block in the caller.
+    pub fn fall_back(&self, reason: Fallback) {
+        self.head.stats.fallback(reason);
+        trace::fallback(reason as u32);
+    }
+
+    fn find_worker(&self, flight: &Flight) -> Result<(), Lack> {
         let owned = flight.owned();
         let page = self.established.parking.ok_or(Fallback::NoPage)?;
         if self.abi != Abi::X86_64 {
-            return Err(Fallback::Compat);
+            return Err(Fallback::Compat.into());
         }
         identity::check_movable()?;
         if self.frame.with_registers(|regs| arch::is_stepping(regs)) {
-            return Err(Fallback::Registers);
+            return Err(Fallback::Registers.into());
         }
 
         // The flight may have been here before, and still have the one that it reserved then.
@@ -68,7 +84,7 @@ impl Session<'_> {
         // What could not be like its own child needs none.
         // SAFETY: The current task.
         if worker.is_none() && !unsafe { identity::same_origin(Task::current_raw()) } {
-            return Err(Fallback::TaskState);
+            return Err(Fallback::TaskState.into());
         }
         for _ in 0..FORK_TRIES {
             if worker.is_some() {
@@ -80,17 +96,17 @@ impl Session<'_> {
             unsafe { raw::syslet_task_work_run() };
             // Some threads are unlike their own children, those with a keyring for one.
             if pool.is_unlike(&forked) {
-                return Err(Fallback::NoSpare);
+                return Err(Fallback::NoSpare.into());
             }
             // Another thread may be faster to reserve it.
             *worker = pool.reserve(flight);
         }
-        worker.as_ref().map(|_| ()).ok_or(Fallback::NoSpare)
+        worker.as_ref().map(|_| ()).ok_or(Fallback::NoSpare.into())
     }
 
     /// Forks a spare from the current user context, and waits until it has arrived.
     #[cold]
-    fn fork_worker(&self, flight: &Flight, page: usize) -> Result<Arc<Worker>, Fallback> {
+    fn fork_worker(&self, flight: &Flight, page: usize) -> Result<Arc<Worker>, Lack> {
         const FLAGS: u64 = (bindings::CLONE_VM
             | bindings::CLONE_FS
             | bindings::CLONE_FILES
@@ -117,14 +133,20 @@ impl Session<'_> {
         // SAFETY: As above.
         unsafe { (*flight.owned()).forking = core::ptr::null() };
         self.frame.restore(&user);
-        if to_result(tid as c_int).is_err() {
+        if let Err(error) = to_result(tid as c_int) {
             pool.strike_off(&worker);
-            return Err(Fallback::Fork);
+            return Err(
+                if error.to_errno() == -(bindings::ERESTARTNOINTR as c_int) {
+                    Lack::Signal
+                } else {
+                    Fallback::Fork.into()
+                },
+            );
         }
 
         self.head.stats.forks.add(1);
         if !worker.await_arrival() {
-            return Err(Fallback::NoSpare);
+            return Err(Fallback::NoSpare.into());
         }
         Ok(worker)
     }
