@@ -45,6 +45,7 @@ use crate::policy::Abi;
 use crate::run;
 use crate::run::Ended;
 use crate::run::Ran;
+use crate::stats::Fallback;
 use crate::symbols::raw;
 use crate::trace;
 use crate::uapi;
@@ -248,6 +249,7 @@ impl Session<'_> {
                         self.head.stats.handoffs.add(1);
                         return Ok(work);
                     }
+                    self.fall_back(Fallback::Refused);
                 }
                 Parked::Interrupted => return Err(Err(restart_unseen())),
                 // Behind the call in the parking page the thread ends itself, with this status.

@@ -46,11 +46,14 @@ pub enum Fallback {
     /// The spare that was forked went to somebody else, is unlike the caller already, or late where
     /// a signal waits.
     NoSpare,
+    /// The spare that was chosen found itself unlike the caller, or that this could not move just
+    /// then.
+    Refused,
 }
 
 impl Fallback {
     /// All of them, with their names.
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::NoPage, "no-page"),
         (Self::Compat, "compat"),
         (Self::Traced, "traced"),
@@ -59,6 +62,7 @@ impl Fallback {
         (Self::Limit, "limit"),
         (Self::Fork, "fork"),
         (Self::NoSpare, "no-spare"),
+        (Self::Refused, "refused"),
     ];
 }
 
@@ -90,7 +94,7 @@ impl Stats {
         }
     }
 
-    /// Counts a call whose programs could only block in the caller.
+    /// Counts a call whose programs could only block in the caller, or one program of it.
     pub fn fallback(&self, reason: Fallback) {
         self.fallbacks[reason as usize].add(1);
     }

@@ -92,7 +92,7 @@ TRACE_EVENT(syslet_fallback,
 	TP_printk("reason=%s", __print_symbolic(__entry->reason,
 		{ 0, "no-page" }, { 1, "compat" }, { 2, "traced" },
 		{ 3, "task-state" }, { 4, "registers" }, { 5, "limit" },
-		{ 6, "fork" }, { 7, "no-spare" }))
+		{ 6, "fork" }, { 7, "no-spare" }, { 8, "refused" }))
 );
 
 #endif /* _SYSLET_TRACE_H */

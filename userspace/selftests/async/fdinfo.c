@@ -59,4 +59,30 @@ TEST_F(fdinfo, counts_fallbacks_by_reason)
 	EXPECT_EQ(0, value(fd, "fallback-traced"));
 }
 
+/* An atom may make its caller one that the spare can't stand in for. */
+TEST_F(fdinfo, counts_what_the_spare_refused)
+{
+	int slack = open("/proc/self/timerslack_ns", O_WRONLY | O_CLOEXEC);
+	struct block *block = &self->blocks[0];
+	struct syslet_atom atoms[] = {
+		write_atom(slack, "70000", 5),
+		read_atom(block->go[0], &block->byte, 1),
+	};
+	struct syslet_program program = PROGRAM(atoms);
+	struct rescuer rescuer;
+	int fd = self->head.fd;
+
+	ASSERT_LE(0, slack);
+	ASSERT_EQ(0, rescuer_start(&rescuer, __NR_read, block->go[1]));
+	ASSERT_EQ(1, dev_exec(fd, &program, 1, 0));
+	EXPECT_TRUE(rescuer_end(&rescuer));
+	EXPECT_EQ(SYSLET_DONE, program.status);
+	EXPECT_EQ(1, program.result);
+	EXPECT_EQ(1, value(fd, "fallback-refused"));
+	EXPECT_EQ(0, value(fd, "handoffs"));
+	/* It was reserved before, and the next one is forked from what the caller is now. */
+	ASSERT_EQ(0, hop(&self->head, &self->blocks[1]));
+	EXPECT_EQ(1, value(fd, "fallback-refused"));
+}
+
 TEST_HARNESS_MAIN
