@@ -22,14 +22,14 @@ use crate::block;
 use crate::copy;
 use crate::copy::Argument;
 use crate::dispatch::Frame;
-use crate::exec;
-use crate::exec::Session;
 use crate::fdinfo;
 use crate::head::Head;
 use crate::notify::EventFd;
 use crate::params;
 use crate::policy;
 use crate::policy::Abi;
+use crate::session;
+use crate::session::Session;
 use crate::uapi;
 use crate::wait;
 
@@ -82,7 +82,7 @@ fn ioctl(head: &Head, file: &File, abi: Abi, cmd: u32, arg: usize) -> Result<isi
     const PARK: u32 = uapi::ioc_unsized(uapi::IOC_PARK);
 
     // Before anything that sleeps: who shares the file table may be gone then.
-    let file_refs = exec::file_refs();
+    let file_refs = session::file_refs();
     // A program may not drive the device that drives it.
     if block::current_flight().is_some() {
         return Err(EPERM);

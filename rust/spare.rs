@@ -9,11 +9,11 @@ use kernel::sync::Arc;
 use kernel::task::Task;
 
 use crate::arch;
-use crate::exec;
-use crate::exec::Session;
 use crate::flight::Flight;
 use crate::identity;
 use crate::policy::Abi;
+use crate::session;
+use crate::session::Session;
 use crate::stats::Fallback;
 use crate::symbols::raw;
 use crate::trace;
@@ -42,7 +42,7 @@ impl Session<'_> {
     pub fn provide_worker(&self, flight: &Flight) -> Result<bool> {
         match self.find_worker(flight) {
             Ok(()) => Ok(true),
-            Err(Lack::Signal) => Err(exec::restart_unseen()),
+            Err(Lack::Signal) => Err(session::restart_unseen()),
             Err(Lack::Spare(reason)) => {
                 self.fall_back(reason);
                 Ok(false)
