@@ -55,6 +55,13 @@ impl Frame {
         }
     }
 
+    /// The signal mask of the current task.
+    #[inline]
+    pub fn signal_mask(&self) -> usize {
+        // SAFETY: By the type invariant; only this task writes to it.
+        unsafe { (*self.task).blocked.sig[0] }
+    }
+
     /// The flags of the current task, in which others set bits at any time.
     #[inline]
     pub fn thread_flags(&self) -> usize {

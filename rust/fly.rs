@@ -6,7 +6,6 @@
 use kernel::bindings;
 use kernel::prelude::*;
 use kernel::sync::Arc;
-use kernel::task::Task;
 
 use crate::batch::Batch;
 use crate::dispatch;
@@ -45,7 +44,7 @@ impl Session<'_> {
         unsafe {
             (*owned).state = State::Unarmed;
             self.frame.keep(&mut (*owned).user);
-            (*owned).mask = (*Task::current_raw()).blocked.sig[0];
+            (*owned).mask = self.frame.signal_mask();
             (*owned).head = self.head;
             (*owned).file = self.file.as_ptr();
             (*owned).file_refs = self.file_refs;

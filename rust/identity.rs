@@ -33,7 +33,8 @@ pub fn check_movable() -> Result<(), Fallback> {
     if unsafe { (*task).ptrace } != 0 {
         return Err(Fallback::Traced);
     }
-    if has_own_state() {
+    // SAFETY: The current task.
+    if unsafe { has_own_state(task) } {
         return Err(Fallback::TaskState);
     }
     // SAFETY: `Symbols` lives as long as the device does.
@@ -43,10 +44,13 @@ pub fn check_movable() -> Result<(), Fallback> {
     Ok(())
 }
 
-/// Whether there is something that belongs to the current task, whichever context it has.
+/// Whether there is something that belongs to `task`, whichever context it has.
+///
+/// # Safety
+///
+/// `task` must be the current one.
 #[inline]
-fn has_own_state() -> bool {
-    let task = Task::current_raw();
+unsafe fn has_own_state(task: *mut bindings::task_struct) -> bool {
     // SAFETY: The current task's own fields.
     unsafe {
         let user_dispatch = 1 << bindings::syscall_work_bit_SYSCALL_WORK_BIT_SYSCALL_USER_DISPATCH;
@@ -180,13 +184,15 @@ pub fn set_signal_mask(mask: usize) {
 ///
 /// As for [`take`].
 unsafe fn swap_identity(from: *mut bindings::task_struct, mask: usize, users: usize) -> bool {
+    let me = Task::current_raw();
     for attempt in 0..LEADER_TRIES {
         // Another thread can give one a CPU timer, by its TID: the user's thread may not get that.
-        if has_own_state() {
+        // SAFETY: The current task.
+        if unsafe { has_own_state(me) } {
             return false;
         }
         // SAFETY: By the safety requirement; `Symbols` lives as long as the device does.
-        let result = unsafe { raw::syslet_swap_identity(from, Task::current_raw(), mask, users) };
+        let result = unsafe { raw::syslet_swap_identity(from, me, mask, users) };
         if result != EBUSY.to_errno() {
             return result == 0;
         }
