@@ -23,6 +23,8 @@ use crate::identity;
 use crate::late::LastHandoff;
 use crate::process;
 use crate::ring::Ring;
+use crate::roster::Census;
+use crate::roster::Roster;
 use crate::run;
 use crate::symbols::raw;
 use crate::worker::leads;
@@ -37,28 +39,6 @@ use crate::worker::IDLE;
 
 /// `MAX_SCHEDULE_TIMEOUT`.
 const UNLIMITED: isize = isize::MAX;
-
-struct Inner {
-    /// Every worker; it never grows beyond its capacity.
-    all: KVVec<Arc<Worker>>,
-    /// Those that may be reserved; neither does this.
-    idle: KVVec<Arc<Worker>>,
-    /// No user context is left in the process: all leave, whoever they are.
-    dying: bool,
-    /// The exit status of the last one, which a process ends with.
-    status: u8,
-}
-
-impl Inner {
-    fn count(&self, which: impl Fn(&Worker) -> bool) -> usize {
-        self.all.iter().filter(|worker| which(worker)).count()
-    }
-
-    fn has_more_spares_than(&self, spares: u32) -> bool {
-        let mut found = self.all.iter().filter(|worker| worker.is_spare());
-        found.nth(spares as usize).is_some()
-    }
-}
 
 /// How waiting in the pool ended.
 pub enum Parked {
@@ -81,19 +61,6 @@ pub struct Limits {
     pub idle_ms: u32,
 }
 
-/// How many workers do what.
-#[derive(Clone, Copy, Default)]
-pub struct Census {
-    /// In all.
-    pub all: usize,
-    /// Waiting to be reserved.
-    pub idle: usize,
-    /// Carrying a program.
-    pub busy: usize,
-    /// Asleep in that.
-    pub blocked: usize,
-}
-
 /// The workers of a head.
 #[pin_data]
 pub struct Pool {
@@ -107,7 +74,7 @@ pub struct Pool {
     /// That of its workers.
     pub last_handoff: LastHandoff,
     #[pin]
-    inner: SpinLock<Inner>,
+    roster: SpinLock<Roster>,
 }
 
 impl Pool {
@@ -119,12 +86,7 @@ impl Pool {
             closing: Atomic::new(false),
             orphaned: Atomic::new(false),
             last_handoff: LastHandoff::never(),
-            inner <- new_spinlock!(Inner {
-                all: KVVec::with_capacity(limits.threads as usize, GFP_KERNEL_ACCOUNT)?,
-                idle: KVVec::with_capacity(limits.threads as usize, GFP_KERNEL_ACCOUNT)?,
-                dying: false,
-                status: 0,
-            }, "syslet_pool"),
+            roster <- new_spinlock!(Roster::new(limits.threads as usize)?, "syslet_pool"),
         }? Error)
     }
 
@@ -135,11 +97,11 @@ impl Pool {
     #[inline]
     pub fn reserve(&self, flight: &Flight) -> Option<Arc<Worker>> {
         let leads = leads();
-        let mut inner = self.inner.lock();
-        let mut at = inner.idle.len();
+        let mut roster = self.roster.lock();
+        let mut at = roster.idle.len();
         while at > 0 {
             at -= 1;
-            let worker = &inner.idle[at];
+            let worker = &roster.idle[at];
             let task = worker.task.load(Relaxed);
             if worker.led.load(Relaxed) && !leads {
                 continue;
@@ -147,11 +109,11 @@ impl Pool {
             // SAFETY: An idle worker's task does not leave while the lock is held.
             if unsafe { identity::same_origin(task) } {
                 worker.seat.store(ptr::from_ref(flight) as usize, Relaxed);
-                return inner.idle.remove(at).ok();
+                return roster.idle.remove(at).ok();
             }
             if !worker.led.load(Relaxed) {
-                retire(worker);
-                let _ = inner.idle.remove(at);
+                worker.retire();
+                let _ = roster.idle.remove(at);
             }
         }
         None
@@ -160,38 +122,38 @@ impl Pool {
     /// Gives a reserved worker back.
     #[inline]
     pub fn release(&self, worker: Arc<Worker>, flight: &Flight) {
-        let mut inner = self.inner.lock();
+        let mut roster = self.roster.lock();
         let reserved = ptr::from_ref(flight) as usize;
         // It may have withdrawn, and be about to come back by itself.
         if worker.seat.cmpxchg(reserved, IDLE, Full).is_ok() {
             if self.is_closing() {
                 worker.wake();
             }
-            let _ = inner.idle.push_within_capacity(worker);
+            let _ = roster.idle.push_within_capacity(worker);
         }
     }
 
     /// Registers a worker that is about to be forked; `EAGAIN` at the limit.
     pub fn enlist(&self, ring: &Ring) -> Result<Arc<Worker>> {
         let worker = Worker::new(self.next_id.fetch_add(1, Relaxed), ring)?;
-        let mut inner = self.inner.lock();
-        if inner.all.len() >= self.limits.threads as usize || inner.dying {
+        let mut roster = self.roster.lock();
+        if roster.all.len() >= self.limits.threads as usize || roster.dying {
             return Err(EAGAIN);
         }
-        let _ = inner.all.push_within_capacity(worker.clone());
+        let _ = roster.all.push_within_capacity(worker.clone());
         Ok(worker)
     }
 
     /// Takes back a worker that could not be forked.
     pub fn strike_off(&self, worker: &Arc<Worker>) {
         worker.seat.store(DEAD, Relaxed);
-        remove(&mut self.inner.lock().all, worker);
+        self.roster.lock().strike_off(worker);
     }
 
     /// Whether a worker, just forked, is unlike the current task all the same. One that another
     /// thread has sent away meanwhile, being unlike that one, is not.
     pub fn is_unlike(&self, worker: &Worker) -> bool {
-        let _inner = self.inner.lock();
+        let _roster = self.roster.lock();
         let gone = worker.seat.load(Relaxed) == DEAD;
         // SAFETY: One that is not gone does not leave while the lock is held.
         !gone && !unsafe { identity::same_origin(worker.task.load(Relaxed)) }
@@ -200,8 +162,8 @@ impl Pool {
     /// The worker that the current task is, as it says itself by `id` from the parking page.
     pub fn recognise(&self, id: u64) -> Option<Arc<Worker>> {
         let me = Task::current_raw();
-        let inner = self.inner.lock();
-        let worker = inner.all.iter().find(|worker| worker.id() == id)?;
+        let roster = self.roster.lock();
+        let worker = roster.all.iter().find(|worker| worker.id() == id)?;
         let task = worker.task.load(Relaxed);
         match worker.seat.load(Relaxed) {
             FORKING | AWAY if task == me => worker.seat.store(AWAY, Relaxed),
@@ -229,7 +191,7 @@ impl Pool {
             }
             if worker.seat.load(Acquire) == DEAD {
                 set_state(bindings::TASK_RUNNING);
-                return self.leave(self.inner.lock(), worker);
+                return self.leave(self.roster.lock(), worker);
             }
             if run::signal_pending() {
                 set_state(bindings::TASK_RUNNING);
@@ -242,7 +204,7 @@ impl Pool {
                 // SAFETY: A parked task holds no locks.
                 unsafe { raw::syslet_task_work_run() };
                 if run::fatal_signal_pending() {
-                    return self.leave(self.inner.lock(), worker);
+                    return self.leave(self.roster.lock(), worker);
                 }
                 if run::signal_pending() {
                     return Parked::Interrupted;
@@ -290,10 +252,10 @@ impl Pool {
     /// Where there are no more workers than spares no timer is set: should more come, those find
     /// more, and have one. Who stays in a closed head without one sets one then.
     fn sit_down(&self, worker: &Arc<Worker>) -> isize {
-        let mut inner = self.inner.lock();
+        let mut roster = self.roster.lock();
         worker.seat.store(IDLE, Relaxed);
-        let _ = inner.idle.push_within_capacity(worker.clone());
-        let few = inner.all.len() <= self.limits.spares as usize;
+        let _ = roster.idle.push_within_capacity(worker.clone());
+        let few = roster.all.len() <= self.limits.spares as usize;
         if few && !worker.led.load(Relaxed) && !self.is_closing() {
             return UNLIMITED;
         }
@@ -302,10 +264,10 @@ impl Pool {
 
     /// Stops being reservable, unless a flight has chosen the worker.
     fn withdraw(&self, worker: &Arc<Worker>) -> bool {
-        let mut inner = self.inner.lock();
+        let mut roster = self.roster.lock();
         match worker.seat.load(Relaxed) {
             IDLE => {
-                remove(&mut inner.idle, worker);
+                roster.stand_up(worker);
                 worker.seat.store(AWAY, Relaxed);
                 true
             }
@@ -324,11 +286,15 @@ impl Pool {
         }
     }
 
-    fn leave(&self, mut inner: Guard<'_, Inner, SpinLockBackend>, worker: &Arc<Worker>) -> Parked {
+    fn leave(
+        &self,
+        mut roster: Guard<'_, Roster, SpinLockBackend>,
+        worker: &Arc<Worker>,
+    ) -> Parked {
         worker.seat.store(DEAD, Relaxed);
-        remove(&mut inner.all, worker);
-        let status = inner.status;
-        drop(inner);
+        roster.strike_off(worker);
+        let status = roster.status;
+        drop(roster);
         // SAFETY: The completion is initialised.
         unsafe { bindings::complete_all(worker.arrived.get()) };
         Parked::Leave(status)
@@ -338,18 +304,21 @@ impl Pool {
     ///
     /// Who has to stay though there are sends another one: that may have no timer.
     fn leave_if_idle(&self, worker: &Arc<Worker>) -> Option<Parked> {
-        let mut inner = self.inner.lock();
-        let too_many = inner.has_more_spares_than(self.limits.spares);
+        let mut roster = self.roster.lock();
+        let too_many = roster.has_more_spares_than(self.limits.spares);
         let stays = worker.led.load(Relaxed) || !(too_many || self.is_closing());
         let idle = worker.seat.load(Relaxed) == IDLE;
-        if idle && (inner.dying || !stays) {
-            remove(&mut inner.idle, worker);
-            return Some(self.leave(inner, worker));
+        if idle && (roster.dying || !stays) {
+            roster.stand_up(worker);
+            return Some(self.leave(roster, worker));
         }
         if too_many {
-            let other = inner.idle.iter().position(|other| !other.led.load(Relaxed));
-            if let Some(other) = other.and_then(|at| inner.idle.remove(at).ok()) {
-                retire(&other);
+            let other = roster
+                .idle
+                .iter()
+                .position(|other| !other.led.load(Relaxed));
+            if let Some(other) = other.and_then(|at| roster.idle.remove(at).ok()) {
+                other.retire();
             }
         }
         None
@@ -357,7 +326,7 @@ impl Pool {
 
     /// The worker has taken over: the task that owned `flight` is the worker now.
     pub fn hand_on(&self, worker: &Worker, flight: &Flight, led: bool) {
-        let _inner = self.inner.lock();
+        let _roster = self.roster.lock();
         self.last_handoff.note();
         // Who looks without the lock finds the user of the task that it finds, or none.
         worker.user.xchg(0, Full);
@@ -374,27 +343,27 @@ impl Pool {
 
     /// The worker's flight is over: nobody cancels it any more.
     pub fn land(&self, worker: &Worker) {
-        let _inner = self.inner.lock();
+        let _roster = self.roster.lock();
         worker.flight.store(ptr::null_mut(), Relaxed);
     }
 
     /// The worker goes to see to a signal, with its flight.
     pub fn pause(&self, worker: &Worker) {
-        let _inner = self.inner.lock();
+        let _roster = self.roster.lock();
         worker.seat.store(AWAY, Relaxed);
     }
 
     /// It is back.
     pub fn unpause(&self, worker: &Worker) {
-        let _inner = self.inner.lock();
+        let _roster = self.roster.lock();
         worker.seat.store(BUSY, Relaxed);
     }
 
     /// Cancels the programs in flight that `want` picks by their user data; returns how many.
     pub fn cancel(&self, want: impl Fn(u64) -> bool) -> usize {
-        let inner = self.inner.lock();
+        let roster = self.roster.lock();
         let mut count = 0;
-        for worker in inner.all.iter() {
+        for worker in roster.all.iter() {
             let flight = worker.flight.load(Relaxed);
             // SAFETY: A flight is taken off its worker under this lock before it is freed.
             let Some(flight) = (unsafe { flight.as_ref() }) else {
@@ -412,14 +381,14 @@ impl Pool {
     pub fn close(&self) {
         let alone = process::is_single_threaded(false);
         self.closing.xchg(true, Full);
-        let mut inner = self.inner.lock();
-        retire_idle(&mut inner, |worker| alone || !worker.led.load(Relaxed));
+        let mut roster = self.roster.lock();
+        roster.retire_idle(|worker| alone || !worker.led.load(Relaxed));
     }
 
     /// A thread is gone: those that have led may be like any others now, and leave a closed head.
     pub fn reconsider(&self) {
         if self.is_closing() {
-            retire_idle(&mut self.inner.lock(), |_| false);
+            self.roster.lock().retire_idle(|_| false);
         }
     }
 
@@ -429,15 +398,15 @@ impl Pool {
     /// of the last user context, which the process ends with.
     pub fn disband(&self, status: u8) {
         {
-            let mut inner = self.inner.lock();
-            if !inner.dying {
-                inner.status = status;
+            let mut roster = self.roster.lock();
+            if !roster.dying {
+                roster.status = status;
             }
-            inner.dying = true;
+            roster.dying = true;
             self.closing.store(true, Relaxed);
-            retire_idle(&mut inner, |_| true);
+            roster.retire_idle(|_| true);
             // What is still reserved is so for a flight that nobody will use any more.
-            for worker in inner.all.iter() {
+            for worker in roster.all.iter() {
                 let seat = worker.seat.load(Relaxed);
                 if worker.is_spare() && worker.seat.cmpxchg(seat, DEAD, Full).is_ok() {
                     worker.wake();
@@ -449,17 +418,17 @@ impl Pool {
 
     /// Takes the worker out that `task` is, which exits; returns it.
     pub fn bury(&self, task: *const bindings::task_struct) -> Option<Arc<Worker>> {
-        let mut inner = self.inner.lock();
-        let at = inner
+        let mut roster = self.roster.lock();
+        let at = roster
             .all
             .iter()
             .position(|worker| worker.task.load(Relaxed).cast_const() == task)?;
-        let worker = inner.all.remove(at).ok()?;
-        remove(&mut inner.idle, &worker);
+        let worker = roster.all.remove(at).ok()?;
+        roster.stand_up(&worker);
         worker.seat.store(DEAD, Relaxed);
         worker.task.store(ptr::null_mut(), Relaxed);
         worker.flight.store(ptr::null_mut(), Relaxed);
-        drop(inner);
+        drop(roster);
         // SAFETY: The completion is initialised.
         unsafe { bindings::complete_all(worker.arrived.get()) };
         Some(worker)
@@ -467,7 +436,7 @@ impl Pool {
 
     /// The head is going: workers that are in user mode still may end without being missed.
     pub fn forget_tasks(&self) {
-        for worker in self.inner.lock().all.iter() {
+        for worker in self.roster.lock().all.iter() {
             worker.task.store(ptr::null_mut(), Relaxed);
         }
     }
@@ -489,8 +458,8 @@ impl Pool {
         if !self.is_closing() {
             return false;
         }
-        let inner = self.inner.lock();
-        !inner.dying && self.closing.xchg(false, Full)
+        let roster = self.roster.lock();
+        !roster.dying && self.closing.xchg(false, Full)
     }
 
     /// Whether workers leave as they become idle.
@@ -501,76 +470,25 @@ impl Pool {
 
     /// How many workers do what.
     pub fn census(&self) -> Census {
-        let inner = self.inner.lock();
-        let is_busy = |worker: &Worker| !worker.flight.load(Relaxed).is_null();
-        Census {
-            all: inner.all.len(),
-            idle: inner.count(Worker::is_spare),
-            busy: inner.count(is_busy),
-            blocked: inner.count(|worker| is_busy(worker) && is_asleep(worker.task.load(Relaxed))),
-        }
+        self.roster.lock().census()
     }
 
     /// How many there are.
     pub fn enlisted(&self) -> usize {
-        self.inner.lock().all.len()
+        self.roster.lock().all.len()
     }
 
     /// How many have a task that is not exiting.
     pub fn arrived(&self) -> usize {
-        let inner = self.inner.lock();
-        inner.count(|worker| is_alive(worker.task.load(Relaxed)))
+        self.roster.lock().count(Worker::is_alive)
     }
 
     /// How many are parked, or carry a program: they are not in user mode.
     pub fn seated(&self) -> usize {
-        let inner = self.inner.lock();
-        inner.count(|worker| {
-            !matches!(worker.seat.load(Relaxed), AWAY | FORKING | DEAD)
-                && is_alive(worker.task.load(Relaxed))
+        self.roster.lock().count(|worker| {
+            !matches!(worker.seat.load(Relaxed), AWAY | FORKING | DEAD) && worker.is_alive()
         })
     }
-}
-
-/// Tells an idle worker, which is not in the idle list any more, to leave.
-fn retire(worker: &Worker) {
-    worker.seat.store(DEAD, Release);
-    worker.wake();
-}
-
-/// Retires some idle workers, and has the others look whether and how long they stay.
-fn retire_idle(inner: &mut Inner, which: impl Fn(&Worker) -> bool) {
-    inner.idle.retain(|worker| {
-        let retires = which(worker);
-        if retires {
-            retire(worker);
-        } else {
-            worker.wake();
-        }
-        !retires
-    });
-}
-
-fn remove(list: &mut KVVec<Arc<Worker>>, worker: &Arc<Worker>) {
-    if let Some(at) = list.iter().position(|other| Arc::ptr_eq(other, worker)) {
-        let _ = list.remove(at);
-    }
-}
-
-/// Whether there is a task that is not exiting.
-fn is_alive(task: *const bindings::task_struct) -> bool {
-    if task.is_null() {
-        return false;
-    }
-    // SAFETY: The task of a worker, and its pool is locked.
-    let flags = unsafe { (&raw const (*task).flags).read_volatile() };
-    flags & bindings::PF_EXITING == 0
-}
-
-/// Whether a task sleeps at the moment.
-fn is_asleep(task: *const bindings::task_struct) -> bool {
-    // SAFETY: The task of a worker that carries a program, and its pool is locked.
-    unsafe { (&raw const (*task).__state).read_volatile() != bindings::TASK_RUNNING }
 }
 
 fn set_state(state: u32) {

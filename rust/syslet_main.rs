@@ -43,6 +43,7 @@ mod policy;
 mod process;
 mod program;
 mod ring;
+mod roster;
 mod run;
 mod session;
 mod spare;

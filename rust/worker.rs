@@ -176,6 +176,32 @@ impl Worker {
         unsafe { bindings::wake_up_process(self.task.load(Relaxed)) };
     }
 
+    /// Tells it to leave: idle, and not in the idle list any more.
+    pub fn retire(&self) {
+        self.seat.store(DEAD, Release);
+        self.wake();
+    }
+
+    /// Whether there is a task that is not exiting. The caller has the pool's lock.
+    pub fn is_alive(&self) -> bool {
+        let task = self.task.load(Relaxed);
+        if task.is_null() {
+            return false;
+        }
+        // SAFETY: Its pool is locked.
+        let flags = unsafe { (&raw const (*task).flags).read_volatile() };
+        flags & bindings::PF_EXITING == 0
+    }
+
+    /// Whether it, which carries a program, sleeps at the moment. The caller has the pool's lock.
+    pub fn is_asleep(&self) -> bool {
+        // SAFETY: Its pool is locked.
+        unsafe {
+            let state = &raw const (*self.task.load(Relaxed)).__state;
+            state.read_volatile() != bindings::TASK_RUNNING
+        }
+    }
+
     /// The flight that has chosen and called it.
     pub fn called(&self) -> Option<*const Flight> {
         let seat = self.seat.load(Acquire);

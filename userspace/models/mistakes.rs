@@ -7,7 +7,7 @@ const SUITES: &[Suite] = &[EXIT, HANDOFF, RING];
 
 const EXIT: Suite = Suite {
     name: "exit",
-    files: &["block", "cachemiss", "flight", "notify", "process", "ring", "worker"],
+    files: &["block", "cachemiss", "flight", "notify", "process", "ring", "roster", "worker"],
     mistakes: &[
         Mistake {
             name: "only_a_user_disbands",
@@ -42,15 +42,15 @@ const EXIT: Suite = Suite {
         Mistake {
             name: "reopens_a_disbanded_pool",
             file: "cachemiss",
-            from: "!inner.dying && self.closing.xchg(false, Full)",
-            to: "drop(inner); self.closing.xchg(false, Full)",
+            from: "!roster.dying && self.closing.xchg(false, Full)",
+            to: "drop(roster); self.closing.xchg(false, Full)",
         },
     ],
 };
 
 const HANDOFF: Suite = Suite {
     name: "handoff",
-    files: &["block", "cachemiss", "flight", "handoff", "notify", "ring", "worker"],
+    files: &["block", "cachemiss", "flight", "handoff", "notify", "ring", "roster", "worker"],
     mistakes: &[
         Mistake {
             name: "chooses_in_two_steps",
@@ -129,27 +129,27 @@ const HANDOFF: Suite = Suite {
         Mistake {
             name: "leaves_though_reserved",
             file: "cachemiss",
-            from: "if idle && (inner",
-            to: "if true && (inner",
+            from: "if idle && (roster",
+            to: "if true && (roster",
         },
         Mistake {
             name: "marks_the_close_too_late",
             file: "cachemiss",
             from: "self.closing.xchg(true, Full);
-        let mut inner = self.inner.lock();
-        retire_idle(&mut inner, |worker| alone || !worker.led.load(Relaxed));",
-            to: "retire_idle(&mut self.inner.lock(), |_| true);
+        let mut roster = self.roster.lock();
+        roster.retire_idle(|worker| alone || !worker.led.load(Relaxed));",
+            to: "self.roster.lock().retire_idle(|_| true);
         self.closing.xchg(true, Full);",
         },
         Mistake {
             name: "lets_who_stays_sleep",
-            file: "cachemiss",
-            from: "retire(worker);
-        } else {
-            worker.wake();
-        }",
-            to: "retire(worker);
-        }",
+            file: "roster",
+            from: "worker.retire();
+            } else {
+                worker.wake();
+            }",
+            to: "worker.retire();
+            }",
         },
         Mistake {
             name: "sleeps_on_as_it_is_closed",
@@ -169,7 +169,7 @@ const HANDOFF: Suite = Suite {
             name: "lands_while_it_is_canceled",
             file: "cachemiss",
             from: "pub fn land(&self, worker: &Worker) {
-        let _inner = self.inner.lock();",
+        let _roster = self.roster.lock();",
             to: "pub fn land(&self, worker: &Worker) {",
         },
     ],
