@@ -123,6 +123,10 @@ void syslet_leader_end(void)
  * without the other. Who walks under RCU alone may see some threads twice, or
  * not @to: what adds up the times of all threads looks at stats_lock for that.
  *
+ * Who walks all processes and is at one that has led goes on from there, and may let
+ * go of RCU in between as long as that task lives (khungtaskd): its way on has to
+ * lead to what does not end before it.
+ *
  * The caller holds tasklist_lock and siglock, between syslet_leader_begin() and its
  * end.
  */
@@ -136,8 +140,11 @@ void syslet_move_leadership(struct task_struct *from, struct task_struct *to)
 	list_replace_rcu(&from->tasks, &to->tasks);
 	list_replace_init(&from->sibling, &to->sibling);
 
-	for_each_thread(from, thread)
+	for_each_thread(from, thread) {
 		WRITE_ONCE(thread->group_leader, to);
+		if (thread != to)
+			WRITE_ONCE(thread->tasks.next, &to->tasks);
+	}
 	write_seqlock(&to->signal->stats_lock);
 	list_del_rcu(&to->thread_node);
 	list_add_rcu(&to->thread_node, &to->signal->thread_head);
