@@ -100,6 +100,8 @@ pub struct Owned {
     pub eager: bool,
     /// Set by the worker: it could not take over.
     pub refused: bool,
+    /// Set by the worker: the TID that the task had, which the call that it is in may use; or null.
+    pub tid: *mut bindings::pid,
     /// The worker that is being forked for this flight, or null.
     pub forking: *const Worker,
     /// The burial has been put off once.
@@ -194,6 +196,7 @@ impl Flight {
                     place: None,
                     eager: false,
                     refused: false,
+                    tid: ptr::null_mut(),
                     forking: ptr::null(),
                     buried: false,
                     head: ptr::null(),
@@ -310,8 +313,13 @@ impl Flight {
             return;
         }
         owned.state = State::Settled;
-        // SAFETY: The worker took the identity before it completed.
-        unsafe { identity::become_cachemiss_thread() };
+        let tid = core::mem::replace(&mut owned.tid, ptr::null_mut());
+        // SAFETY: The worker took the identity before it completed, and left a reference to the TID,
+        // which no call uses any more.
+        unsafe {
+            bindings::put_pid(tid);
+            identity::become_cachemiss_thread();
+        }
     }
 
     /// Hands the user context over at once, as if the task had blocked. Returns with the flight

@@ -52,6 +52,7 @@ void syslet_move_leadership(struct task_struct *from, struct task_struct *to);
 /* identity.c */
 int syslet_swap_identity(struct task_struct *from, struct task_struct *to,
 			 unsigned long mask, unsigned long users);
+struct pid *syslet_hold_tid(void);
 void syslet_take_rseq(const struct task_struct *from);
 void syslet_drop_rseq(void);
 bool syslet_same_origin(struct task_struct *a, const struct task_struct *b);

@@ -56,6 +56,7 @@ pub fn take_over(
 
     // SAFETY: As above.
     let work = unsafe {
+        (*owned).tid = identity::hold_tid();
         // Our own context goes where the user's was: into the task that is the worker from now on.
         frame.exchange(task, &mut (*owned).user);
         (*owned).batch.clone().map(|batch| Work {

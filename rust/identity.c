@@ -116,6 +116,19 @@ int syslet_swap_identity(struct task_struct *from, struct task_struct *to,
 }
 
 /**
+ * syslet_hold_tid - has the current task's TID outlive it
+ *
+ * The call that the user's context has left may use the TID that its task had, as the
+ * kernel takes no reference to a task's own.
+ *
+ * Return: a reference, for put_pid().
+ */
+struct pid *syslet_hold_tid(void)
+{
+	return get_pid(task_pid(current));
+}
+
+/**
  * syslet_take_rseq - makes the restartable sequence of @from the current task's
  * @from: the task that the user's context leaves
  *

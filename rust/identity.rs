@@ -244,6 +244,13 @@ pub unsafe fn take(from: *mut bindings::task_struct, mask: usize, users: usize) 
     true
 }
 
+/// A reference to the current task's TID, for `put_pid`: the call that its user context has left may
+/// use it still.
+pub fn hold_tid() -> *mut bindings::pid {
+    // SAFETY: `Symbols` lives as long as the device does.
+    unsafe { raw::syslet_hold_tid() }
+}
+
 /// Makes the current task, which a user context has left, a nameless thread of its process.
 ///
 /// # Safety

@@ -56,6 +56,8 @@ pub mod raw {
             mask: usize,
             users: usize,
         ) -> c_int;
+        /// A reference to the current task's TID, for `put_pid`.
+        pub fn syslet_hold_tid() -> *mut bindings::pid;
         /// Gives the current task the signals that have come to `from` since.
         pub fn syslet_late_signals(from: *mut bindings::task_struct);
         /// Gives the user's thread `tid`, which `task` was, what somebody has sent to that, unless

@@ -44,7 +44,11 @@ pub const task_work_notify_mode_TWA_NONE: task_work_notify_mode = 0;
 pub const task_work_notify_mode_TWA_SIGNAL: task_work_notify_mode = 2;
 
 pub struct file(());
+pub struct pid(());
 pub struct poll_table(());
+
+/// Nobody has a TID here.
+pub unsafe fn put_pid(_: *mut pid) {}
 
 pub struct vm_area_struct {
     pub vm_pgoff: usize,

@@ -72,6 +72,10 @@ pub mod identity {
         true
     }
 
+    pub fn hold_tid() -> *mut kernel::bindings::pid {
+        core::ptr::null_mut()
+    }
+
     pub unsafe fn become_cachemiss_thread() {}
 }
 
