@@ -20,12 +20,12 @@ use kernel::task::Task;
 
 use crate::flight::Flight;
 use crate::identity;
-use crate::late::LastHandoff;
 use crate::process;
 use crate::ring::Ring;
 use crate::roster::Census;
 use crate::roster::Roster;
 use crate::run;
+use crate::settle::LastHandoff;
 use crate::symbols::raw;
 use crate::worker::leads;
 use crate::worker::Worker;

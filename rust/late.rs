@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What comes late to a task that a user's context has left, from who has looked it up before:
-//! signals and CPU timers. `signals.c` and `timers.c` draw the races.
+//! signals and CPU timers. `signals.c` and `timers.c` draw the races; what has to be over before a
+//! task may end is in `settle.rs`.
 //!
 //! Who sends such a thing is in an RCU read-side section until it has. So a grace period after each
 //! handoff all have, and a callback gives the user's thread what has come. Many handoffs share one:
@@ -16,17 +17,12 @@
 //!
 //! Each handoff is followed by a `call_rcu`: its own, or that of the callback that finds NEW, or, if
 //! this has stored QUIET over it, that very one's.
-//!
-//! A task that exits within that grace period of any handoff in its process waits for its end: see
-//! [`wait_in_exit`].
 
 use kernel::bindings;
-use kernel::prelude::*;
 use kernel::sync::atomic::Acquire;
 use kernel::sync::atomic::Atomic;
 use kernel::sync::atomic::Full;
 use kernel::sync::atomic::Relaxed;
-use kernel::sync::atomic::Release;
 use kernel::sync::Arc;
 use kernel::task::Task;
 use kernel::types::Opaque;
@@ -145,94 +141,4 @@ unsafe extern "C" fn forward(head: *mut bindings::callback_head) {
     this.late.state.store(QUIET, Relaxed);
     // SAFETY: This is the callback, which is queued no more; it passes its reference on.
     unsafe { queue(worker) };
-}
-
-/// When the last of some handoffs was, as RCU counts.
-pub struct LastHandoff(Atomic<usize>);
-
-impl LastHandoff {
-    /// Long ago.
-    pub fn never() -> Self {
-        // SAFETY: It may be called anywhere.
-        Self(Atomic::new(unsafe {
-            bindings::get_completed_synchronize_rcu()
-        }))
-    }
-
-    /// Now. The TIDs have been exchanged.
-    #[inline]
-    pub fn note(&self) {
-        // SAFETY: It may be called anywhere.
-        let now = unsafe { bindings::get_state_synchronize_rcu() };
-        self.0.store(now, Relaxed);
-    }
-
-    /// Whether somebody may be about to send something to a task that was another before it.
-    pub fn is_recent(&self) -> bool {
-        // SAFETY: It may be called anywhere.
-        !unsafe { bindings::poll_state_synchronize_rcu(self.0.load(Relaxed)) }
-    }
-}
-
-/// How many tasks wait so.
-static WAITING: Atomic<i32> = Atomic::new(0);
-
-/// A task's wait in its exit.
-#[repr(C)]
-struct Wait {
-    work: bindings::callback_head,
-    /// Until when, as RCU counts.
-    until: usize,
-}
-
-/// Has the current task, which exits, not give its TID up before nobody can have armed a CPU timer
-/// for that in another task, and none is there.
-///
-/// For the exit probe. That may not sleep; the task runs its work later on its way out.
-pub fn wait_in_exit() {
-    // SAFETY: It may be called anywhere.
-    let until = unsafe { bindings::get_state_synchronize_rcu() };
-    let work = bindings::callback_head {
-        func: Some(settle_timers),
-        ..Default::default()
-    };
-    // Without memory, of which this takes the reserves, it is the callback that sees to such a timer.
-    let Ok(wait) = KBox::new(Wait { work, until }, GFP_ATOMIC) else {
-        return;
-    };
-    WAITING.add(1, Relaxed);
-    // SAFETY: The current task runs its work before it is gone, and that frees it.
-    unsafe {
-        bindings::task_work_add(
-            Task::current_raw(),
-            KBox::into_raw(wait).cast(),
-            bindings::task_work_notify_mode_TWA_NONE,
-        )
-    };
-}
-
-/// # Safety
-///
-/// `work` must be the start of a [`Wait`] in a box, which nobody else uses.
-unsafe extern "C" fn settle_timers(work: *mut bindings::callback_head) {
-    // SAFETY: By the safety requirement.
-    let wait = unsafe { KBox::from_raw(work.cast::<Wait>()) };
-    // SAFETY: Process context, without locks; `Symbols` waits for all that are waiting.
-    unsafe {
-        bindings::cond_synchronize_rcu_expedited(wait.until);
-        raw::syslet_settle_timers();
-    }
-    drop(wait);
-    WAITING.fetch_sub(1, Release);
-}
-
-/// Waits until no task is in [`settle_timers`] any more; none will come.
-pub fn await_exits() {
-    while WAITING.load(Acquire) != 0 {
-        // SAFETY: Process context, without locks.
-        unsafe { bindings::schedule_timeout_uninterruptible(1) };
-    }
-    // The last one may be about to return.
-    // SAFETY: As above.
-    unsafe { bindings::synchronize_rcu_tasks() };
 }

@@ -11,14 +11,16 @@ use kernel::sync::aref::ARef;
 use kernel::sync::atomic::Atomic;
 use kernel::sync::atomic::Relaxed;
 use kernel::sync::rcu;
+use kernel::sync::Arc;
 use kernel::task::Task;
 
 use crate::arch;
 use crate::block;
 use crate::burial;
 use crate::cachemiss::Pool;
-use crate::late;
-use crate::late::LastHandoff;
+use crate::settle;
+use crate::settle::LastHandoff;
+use crate::settle::Settling;
 use crate::symbols::raw;
 
 kernel::sync::global_lock! {
@@ -66,6 +68,7 @@ struct Process {
     pools: *mut Link,
     /// That of the pools that are gone.
     last_handoff: LastHandoff,
+    settling: Arc<Settling>,
     /// The exit code of the user context that has ended last.
     last: Option<c_int>,
     /// It was decided otherwise what the process ends with.
@@ -142,11 +145,21 @@ impl Process {
         workers
     }
 
-    /// Whether a task of the process may be taken for the one that it was before a handoff.
-    fn has_moved_lately(&self) -> bool {
-        let mut lately = self.last_handoff.is_recent();
-        self.for_each_pool(|pool| lately |= pool.last_handoff.is_recent());
-        lately
+    /// Has the current task, which exits, see to what may have come late to a task of the process.
+    fn settle(&self) {
+        // Somebody may be on the way, and it is not known since when.
+        let mut recent = self.settling.is_under_way();
+        let mut settled = !recent;
+        let mut look = |handoff: Option<bool>| {
+            settled &= handoff.is_none();
+            recent |= handoff == Some(true);
+        };
+        look(self.last_handoff.forget());
+        self.for_each_pool(|pool| look(pool.last_handoff.forget()));
+        if !settled && settle::wait_in_exit(&self.settling, recent).is_err() {
+            // The next one will.
+            self.last_handoff.note();
+        }
     }
 
     /// Whether `task`, which is the current one and exits, has no user context: it is at the parking
@@ -253,6 +266,7 @@ pub fn parking_page(mm: &Mm) -> Result<Option<usize>> {
             parking: map_parking_page().ok(),
             pools: ptr::null_mut(),
             last_handoff: LastHandoff::never(),
+            settling: Settling::new()?,
             last: None,
             decided: false,
         },
@@ -279,7 +293,8 @@ pub fn parking_page(mm: &Mm) -> Result<Option<usize>> {
     process.next = rest;
     if let Some(old) = &old {
         process.pools = old.pools;
-        if old.has_moved_lately() {
+        process.settling = old.settling.clone();
+        if old.last_handoff.forget().is_some() {
             process.last_handoff.note();
         }
     }
@@ -380,7 +395,7 @@ impl Drop for Registration {
         let mut registry = PROCESSES.lock();
         if let Some(process) = registry.find(self.signal) {
             // SAFETY: The pool outlives the registration.
-            if unsafe { (*(*self.link).pool).last_handoff.is_recent() } {
+            if unsafe { (*(*self.link).pool).last_handoff.forget() }.is_some() {
                 process.last_handoff.note();
             }
             let mut at: *mut *mut Link = &mut process.pools;
@@ -442,9 +457,7 @@ extern "C" fn syslet_task_exit(task: *mut bindings::task_struct) {
         unsafe { raw::syslet_mark_exit(task) };
         return;
     };
-    if process.has_moved_lately() {
-        late::wait_in_exit();
-    }
+    process.settle();
     let mut is_worker = process.is_parked(task);
     process.for_each_pool(|pool| {
         // A worker that its process has made run other code may have become another one, too.

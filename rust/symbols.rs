@@ -12,7 +12,7 @@ use kernel::ffi::c_void;
 use kernel::prelude::*;
 use kernel::str::CStr;
 
-use crate::late;
+use crate::settle;
 
 /// The raw entry points of `glue.c`; they may be called once [`Symbols`] exists.
 pub mod raw {
@@ -133,6 +133,6 @@ impl Drop for Symbols {
     fn drop(&mut self) {
         // SAFETY: By the type invariant it was initialised, and this is the only call.
         unsafe { raw::syslet_glue_exit() };
-        late::await_exits();
+        settle::await_exits();
     }
 }

@@ -46,6 +46,7 @@ mod ring;
 mod roster;
 mod run;
 mod session;
+mod settle;
 mod spare;
 mod stats;
 mod symbols;

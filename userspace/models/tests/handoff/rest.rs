@@ -79,22 +79,9 @@ pub mod identity {
     pub unsafe fn become_cachemiss_thread() {}
 }
 
-/// Nobody sends signals to a thread here, or arms its timers.
+/// Nobody sends signals to a thread here.
 pub mod late {
     pub struct Late;
-    pub struct LastHandoff;
-
-    impl LastHandoff {
-        pub fn never() -> Self {
-            Self
-        }
-
-        pub fn note(&self) {}
-
-        pub fn is_recent(&self) -> bool {
-            false
-        }
-    }
 
     impl Late {
         pub fn new() -> Self {
@@ -104,7 +91,41 @@ pub mod late {
 
     pub fn expect<T>(_: &T) {}
     pub fn hand_over<T>(_: &T) {}
-    pub fn wait_in_exit() {}
+}
+
+/// Nobody arms CPU timers here.
+pub mod settle {
+    use kernel::sync::Arc;
+
+    pub struct LastHandoff;
+
+    impl LastHandoff {
+        pub fn never() -> Self {
+            Self
+        }
+
+        pub fn note(&self) {}
+
+        pub fn forget(&self) -> Option<bool> {
+            None
+        }
+    }
+
+    pub struct Settling;
+
+    impl Settling {
+        pub fn new() -> kernel::error::Result<Arc<Self>> {
+            Ok(Arc::pin_new(Self))
+        }
+
+        pub fn is_under_way(&self) -> bool {
+            false
+        }
+    }
+
+    pub fn wait_in_exit(_: &Arc<Settling>, _: bool) -> kernel::error::Result {
+        Ok(())
+    }
 }
 
 pub mod process {
