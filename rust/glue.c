@@ -104,6 +104,14 @@ static const char *syslet_leader_users[] = {
 	"__x64_sys_execve", "__x64_sys_execveat",
 	"__x64_sys_getrlimit", "__x64_sys_setrlimit", "__x64_sys_prlimit64",
 	"__x64_sys_setpgid", "__x64_sys_setsid",
+#ifdef CONFIG_SECURITY_LANDLOCK
+	/* Walks all threads until it finds none that is new. */
+	"__x64_sys_landlock_restrict_self", "__ia32_sys_landlock_restrict_self",
+#endif
+#ifdef CONFIG_SECURITY_YAMA
+	/* Keeps the leader's address, unless that has exited before. */
+	"__x64_sys_prctl", "__ia32_sys_prctl",
+#endif
 #ifdef CONFIG_X86_X32_ABI
 	"__x64_compat_sys_execve", "__x64_compat_sys_execveat",
 #endif

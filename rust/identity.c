@@ -85,13 +85,7 @@ int syslet_swap_identity(struct task_struct *from, struct task_struct *to,
 		return -EPERM;
 	/* Who moves a thread to another cgroup looks at many of its fields. */
 	syslet_threadgroup_begin();
-	/* Landlock walks all threads until it finds no new one, and keeps out exec so. */
-	if (leads && !down_read_trylock(&to->signal->exec_update_lock)) {
-		syslet_threadgroup_end();
-		return -EBUSY;
-	}
 	if (leads && !syslet_leader_begin()) {
-		up_read(&to->signal->exec_update_lock);
 		syslet_threadgroup_end();
 		return -EBUSY;
 	}
@@ -115,10 +109,8 @@ int syslet_swap_identity(struct task_struct *from, struct task_struct *to,
 	}
 	spin_unlock(&to->sighand->siglock);
 	syslet_tasklist_unlock();
-	if (leads) {
+	if (leads)
 		syslet_leader_end();
-		up_read(&to->signal->exec_update_lock);
-	}
 	syslet_threadgroup_end();
 	return ret;
 }

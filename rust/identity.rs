@@ -177,14 +177,18 @@ pub fn set_signal_mask(mask: usize) {
     };
 }
 
-/// Exchanges the TIDs of `from` and the current task, with all that goes by them. False, with
+/// Exchanges the TIDs of `from` and `me`, the current task, with all that goes by them. False, with
 /// nothing changed, if that may not be.
 ///
 /// # Safety
 ///
 /// As for [`take`].
-unsafe fn swap_identity(from: *mut bindings::task_struct, mask: usize, users: usize) -> bool {
-    let me = Task::current_raw();
+unsafe fn swap_identity(
+    from: *mut bindings::task_struct,
+    me: *mut bindings::task_struct,
+    mask: usize,
+    users: usize,
+) -> bool {
     for attempt in 0..LEADER_TRIES {
         // Another thread can give one a CPU timer, by its TID: the user's thread may not get that.
         // SAFETY: The current task.
@@ -219,7 +223,7 @@ unsafe fn swap_identity(from: *mut bindings::task_struct, mask: usize, users: us
 pub unsafe fn take(from: *mut bindings::task_struct, mask: usize, users: usize) -> bool {
     let me = Task::current_raw();
     // SAFETY: By the safety requirement.
-    if !unsafe { swap_identity(from, mask, users) } {
+    if !unsafe { swap_identity(from, me, mask, users) } {
         return false;
     }
     // SAFETY: By the safety requirement; `Symbols` lives as long as the device does.

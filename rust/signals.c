@@ -85,7 +85,7 @@ static unsigned long syslet_move_pending(struct task_struct *from,
  *
  * @from keeps its mask until syslet_late_signals(): who has found it as the user's
  * thread judges by that. @to has not blocked yet what only a call (ppoll() and its
- * like) has let in for a while.
+ * like) has let in for a while, and does not look before that what is pending.
  *
  * The caller holds tasklist_lock and siglock.
  */
@@ -99,7 +99,6 @@ void syslet_move_signals(struct task_struct *from, struct task_struct *to,
 	to->pdeath_signal = from->pdeath_signal;
 	from->pdeath_signal = 0;
 	syslet_move_pending(from, to, users);
-	recalc_sigpending();
 }
 
 /**
