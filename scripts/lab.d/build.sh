@@ -81,8 +81,7 @@ build_userspace() {
 
 build_tests() {
 	in_tree make -s -C userspace/selftests -j"$(nproc)" OUT="$OUT/selftests" all all32
-	in_tree make -s -C userspace/hop -j"$(nproc)" OUT="$OUT/hop" all \
-		kselftests KSELFTESTS="futex/functional signal"
+	in_tree make -s -C userspace/hop -j"$(nproc)" OUT="$OUT/hop" all kselftests
 	in_tree make -s -C samples OUT="$OUT/samples" all
 	in_tree cargo test --workspace --locked --no-run --message-format=json \
 		>"$OUT/cargo-tests.json.new"

@@ -15,7 +15,7 @@ PACKAGES=(
 	dwarves libssl-dev libelf-dev libdw-dev clang lld llvm libclang-dev
 	rustc cargo rust-src rustfmt rust-clippy bindgen
 	# tests: C on both ABIs, seccomp, tracing, load, checking
-	libc6-dev libc6-dev-i386 gcc-multilib libseccomp-dev pkg-config gdb
+	libc6-dev libc6-dev-i386 gcc-multilib libseccomp-dev libcap-dev pkg-config gdb
 	strace stress-ng shellcheck spin git python3-ply python3-git codespell
 	'^libpython3[.].*-testsuite$'
 	# the guest
@@ -215,6 +215,12 @@ install_packages() {
 		dpkg --configure -a
 		apt-get -y -f install
 		apt-get -y install "$@"
+		# The guest has a static one, which this would replace; libraries are
+		# preloaded into this.
+		cd /opt
+		apt-get download busybox
+		dpkg -x busybox_*.deb busybox
+		rm busybox_*.deb
 		apt-get clean
 		# The guest is powered off without an init system.
 		ln -sf busybox /usr/bin/poweroff' bash "${PACKAGES[@]}"
