@@ -370,6 +370,14 @@ static inline bool rescuer_end(struct rescuer *rescuer)
 	return rescuer->wrote;
 }
 
+/* Whether a symbolic link, as /proc has them, is @expected. */
+static inline bool link_is(const char *path, const char *expected)
+{
+	char now[64] = "";
+
+	return readlink(path, now, sizeof(now) - 1) > 0 && !strcmp(now, expected);
+}
+
 /* How many tasks process @pid has, those of the kernel's making included. */
 static inline int count_tasks(pid_t pid)
 {

@@ -2,7 +2,8 @@
 /*
  * No spare thread of other times becomes the caller's: what the caller changed
  * about itself between two handoffs is still so after the second. And what is
- * in flight keeps the credentials that it was submitted with.
+ * in flight keeps the credentials, filters and namespaces that it was submitted
+ * with.
  */
 #include <grp.h>
 #include <linux/capability.h>
@@ -12,6 +13,7 @@
 #include <sys/personality.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include "async_test.h"
 
 #define NOBODY	65534
@@ -273,13 +275,6 @@ TEST_F(security, seccomp_filter_that_keeps_a_worker_out)
 	EXPECT_EQ(42, child_status(pid));
 }
 
-static bool link_is(const char *path, const char *expected)
-{
-	char now[64] = "";
-
-	return readlink(path, now, sizeof(now) - 1) > 0 && !strcmp(now, expected);
-}
-
 TEST_F(security, namespaces)
 {
 	static const struct {
@@ -487,6 +482,118 @@ TEST_F(security, a_program_has_not_the_rights_that_its_caller_gets_later)
 	ASSERT_EQ(0, take_wait(&self->head, &cqe));
 	EXPECT_EQ(-EACCES, results[1]);
 	EXPECT_EQ(NOBODY, results[2]);
+}
+
+/*
+ * What else a program has of its caller, as that was: a blocked one, whose later
+ * atoms are called when the caller, in another task by now, has changed.
+ */
+#define BLOCK_BEFORE(program, change)					\
+	do {								\
+		ASSERT_EQ(1, dev_exec(self->head.fd, &(program), 1, 0));	\
+		ASSERT_EQ(SYSLET_PENDING, (program).status);		\
+		change;							\
+		ASSERT_EQ(1, write(self->block.go[1], "!", 1));		\
+		ASSERT_EQ(0, take_wait(&self->head, &cqe));		\
+	} while (0)
+
+TEST_F(security, a_program_is_not_filtered_by_what_comes_later)
+{
+	struct syslet_atom atoms[] = {
+		self->block.atoms[0],
+		{ .nr = __NR_getpgrp },
+		{ .nr = __NR_getppid },
+	};
+	pid_t group = getpgrp();
+	__s64 results[3];
+	struct syslet_program program = PROGRAM(atoms, .results = PTR(results));
+	struct syslet_cqe cqe;
+
+	BLOCK_BEFORE(program, ASSERT_EQ(0, deny(__NR_getpgrp, 0)));
+	EXPECT_CQE(cqe, 0, getppid(), 2, SYSLET_CQE_ASYNC);
+	EXPECT_EQ(group, results[1]);
+	EXPECT_TRUE(denied(__NR_getpgrp));
+	AFTER_HANDOFFS(denied(__NR_getpgrp));
+}
+
+/* A filter of which a part comes later. */
+TEST_F(security, a_program_is_filtered_as_it_was)
+{
+	struct syslet_atom atoms[] = {
+		self->block.atoms[0],
+		{ .nr = __NR_umask },
+		{ .nr = __NR_getpgrp },
+	};
+	pid_t group = getpgrp();
+	__s64 results[3];
+	struct syslet_program program = PROGRAM(atoms, .results = PTR(results));
+	struct syslet_cqe cqe;
+
+	ASSERT_EQ(0, deny(__NR_umask, 0));
+	BLOCK_BEFORE(program, ASSERT_EQ(0, deny(__NR_getpgrp, 0)));
+	EXPECT_CQE(cqe, 0, group, 2, SYSLET_CQE_ASYNC);
+	EXPECT_EQ(-EXDEV, results[1]);
+	EXPECT_TRUE(denied(__NR_getpgrp));
+}
+
+TEST_F(security, a_program_has_not_the_no_new_privs_of_later)
+{
+	static char status[8192];
+	struct syslet_atom atoms[] = {
+		self->block.atoms[0],
+		{ .nr = __NR_openat, .args = { AT_FDCWD, PTR("/proc/thread-self/status"),
+					       O_RDONLY | O_CLOEXEC } },
+		{ .nr = __NR_read, .args = { 0, PTR(status), sizeof(status) - 1 },
+		  .arg_from = { 2 } },
+	};
+	__s64 results[3];
+	struct syslet_program program = PROGRAM(atoms, .results = PTR(results));
+	struct syslet_cqe cqe;
+
+	BLOCK_BEFORE(program, ASSERT_EQ(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)));
+	EXPECT_LE(0, results[1]);
+	EXPECT_LT(0, results[2]);
+	EXPECT_NE(NULL, strstr(status, "\nNoNewPrivs:\t0\n"));
+	EXPECT_EQ(1, prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+}
+
+/* The raw call: of this thread only. */
+TEST_F(security, a_program_keeps_the_groups_it_had)
+{
+	gid_t before[2] = { 100, 101 }, later[1] = { 102 }, get[4] = { 0 };
+	struct syslet_atom atoms[] = {
+		self->block.atoms[0],
+		{ .nr = __NR_getgroups, .args = { ARRAY_SIZE(get), PTR(get) } },
+	};
+	struct syslet_program program = PROGRAM(atoms);
+	struct syslet_cqe cqe;
+
+	ASSERT_EQ(0, syscall(__NR_setgroups, 2, before));
+	BLOCK_BEFORE(program, ASSERT_EQ(0, syscall(__NR_setgroups, 1, later)));
+	EXPECT_CQE(cqe, 0, 2, 1, SYSLET_CQE_ASYNC);
+	EXPECT_EQ(0, memcmp(before, get, sizeof(before)));
+	AFTER_HANDOFFS(getgroups(4, get) == 1 && get[0] == 102);
+}
+
+TEST_F(security, a_program_keeps_the_namespace_it_was_in)
+{
+	struct utsname before, seen = { 0 }, after;
+	struct syslet_atom atoms[] = {
+		self->block.atoms[0],
+		{ .nr = __NR_uname, .args = { PTR(&seen) } },
+	};
+	struct syslet_program program = PROGRAM(atoms);
+	struct syslet_cqe cqe;
+
+	ASSERT_EQ(0, uname(&before));
+	BLOCK_BEFORE(program, ({
+		ASSERT_EQ(0, unshare(CLONE_NEWUTS));
+		ASSERT_EQ(0, sethostname("syslet-later", 12));
+	}));
+	EXPECT_CQE(cqe, 0, 0, 1, SYSLET_CQE_ASYNC);
+	EXPECT_STREQ(before.nodename, seen.nodename);
+	ASSERT_STRNE("syslet-later", before.nodename);
+	AFTER_HANDOFFS(!uname(&after) && !strcmp(after.nodename, "syslet-later"));
 }
 
 TEST_F(security, async_programs_run_with_the_rights_of_now)
