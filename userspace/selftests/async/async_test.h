@@ -457,4 +457,62 @@ static inline bool result_appears(volatile __s64 *slot)
 	return *slot != SYSLET_NOT_RUN;
 }
 
+/*
+ * A FIXTURE_BLOCK() in two variants, for what belongs to a thread: the main one
+ * moves in another way than others do. The bodies of its tests, TEST_F_THREAD()s,
+ * run in the thread meant; the main thread leaves all signals to it.
+ */
+#define FIXTURE_THREAD(name)						\
+FIXTURE_BLOCK(name);							\
+FIXTURE_VARIANT(name) {							\
+	bool other;	/* than the main thread */			\
+};									\
+FIXTURE_VARIANT_ADD(name, main_thread) { false };			\
+FIXTURE_VARIANT_ADD(name, other_thread) { true }
+
+#define TEST_F_THREAD(fixture, name)					\
+	static void fixture##_##name##_body(				\
+		struct __test_metadata *_metadata,			\
+		FIXTURE_DATA(fixture) *self,				\
+		const FIXTURE_VARIANT(fixture) *variant);		\
+	static void *fixture##_##name##_main(void *arg)			\
+	{								\
+		struct __test_metadata *metadata = arg;			\
+									\
+		fixture##_##name##_body(metadata, metadata->self, metadata->variant);	\
+		return NULL;						\
+	}								\
+	TEST_F(fixture, name)						\
+	{								\
+		if (variant->other) {					\
+			ASSERT_EQ(0, run_thread(fixture##_##name##_main, _metadata));	\
+		} else {						\
+			fixture##_##name##_body(_metadata, self, variant);	\
+		}							\
+	}								\
+	static void fixture##_##name##_body(				\
+		struct __test_metadata __attribute__((unused)) *_metadata,	\
+		FIXTURE_DATA(fixture) __attribute__((unused)) *self,	\
+		const FIXTURE_VARIANT(fixture) __attribute__((unused)) *variant)
+
+/* Runs @main in a thread with the caller's signal mask, while the caller has all blocked. */
+static inline int run_thread(void *(*main)(void *), void *arg)
+{
+	pthread_attr_t attr;
+	sigset_t all, old;
+	pthread_t thread;
+	int ret;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_attr_init(&attr);
+	pthread_attr_setsigmask_np(&attr, &old);
+	ret = pthread_create(&thread, &attr, main, arg);
+	if (!ret)
+		ret = pthread_join(thread, NULL);
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return ret;
+}
+
 #endif /* ASYNC_TEST_H */

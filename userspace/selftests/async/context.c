@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The caller sees nothing: what belongs to its thread is there after a handoff. */
+#include <sys/auxv.h>
 #include <sys/rseq.h>
 #include <sys/resource.h>
 #include "async_test.h"
@@ -8,13 +9,16 @@
 #define PR_SET_IO_FLUSHER	57
 #define PR_GET_IO_FLUSHER	58
 #endif
+#ifndef AT_RSEQ_FEATURE_SIZE
+#define AT_RSEQ_FEATURE_SIZE	27
+#endif
 #define ARCH_SET_GS	0x1001
 #define ARCH_GET_FS	0x1003
 #define ARCH_GET_GS	0x1004
 
 static _Thread_local unsigned long tls = 0x5151;
 
-FIXTURE_BLOCK(context);
+FIXTURE_THREAD(context);
 
 /*
  * Each test looks twice: while the program is blocked in the task that was the
@@ -33,14 +37,15 @@ FIXTURE_BLOCK(context);
 		EXPECT_TRUE(looks);					\
 	} while (0)
 
-TEST_F(context, gettid)
+TEST_F_THREAD(context, gettid)
 {
 	pid_t tid = my_tid();
 
-	UNCHANGED(my_tid() == tid && tid == getpid() && gettid() == tid);
+	EXPECT_EQ(variant->other, tid != getpid());
+	UNCHANGED(my_tid() == tid && gettid() == tid);
 }
 
-TEST_F(context, the_worker_has_a_tid_of_its_own)
+TEST_F_THREAD(context, the_worker_has_a_tid_of_its_own)
 {
 	MOVE();
 	MOVE_ON();
@@ -48,14 +53,14 @@ TEST_F(context, the_worker_has_a_tid_of_its_own)
 	EXPECT_NE(my_tid(), self->block.results[1]);
 }
 
-TEST_F(context, pthread_self)
+TEST_F_THREAD(context, pthread_self)
 {
 	pthread_t thread = pthread_self();
 
 	UNCHANGED(pthread_equal(thread, pthread_self()));
 }
 
-TEST_F(context, thread_locals)
+TEST_F_THREAD(context, thread_locals)
 {
 	volatile unsigned long *where = &tls;
 
@@ -65,7 +70,7 @@ TEST_F(context, thread_locals)
 	UNCHANGED(tls == 0x1234);
 }
 
-TEST_F(context, errno_is_left_alone)
+TEST_F_THREAD(context, errno_is_left_alone)
 {
 	long ret;
 
@@ -76,7 +81,7 @@ TEST_F(context, errno_is_left_alone)
 	MOVE_ON();
 }
 
-TEST_F(context, segment_bases)
+TEST_F_THREAD(context, segment_bases)
 {
 #ifdef __x86_64__
 	static unsigned long anything[4];
@@ -101,7 +106,7 @@ TEST_F(context, segment_bases)
 #endif
 }
 
-TEST_F(context, segment_selectors)
+TEST_F_THREAD(context, segment_selectors)
 {
 	unsigned short before[4], after[4];
 
@@ -117,7 +122,7 @@ TEST_F(context, segment_selectors)
 	EXPECT_EQ(0, memcmp(before, after, sizeof(before)));
 }
 
-TEST_F(context, name_of_the_thread)
+TEST_F_THREAD(context, name_of_the_thread)
 {
 	char name[17] = "", other[64];
 
@@ -132,7 +137,7 @@ TEST_F(context, name_of_the_thread)
 	EXPECT_STREQ("renamed", other);
 }
 
-TEST_F(context, options_of_the_thread)
+TEST_F_THREAD(context, options_of_the_thread)
 {
 	static const struct {
 		int set, get;
@@ -169,7 +174,7 @@ TEST_F(context, options_of_the_thread)
 	EXPECT_EQ(slack, prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0));
 }
 
-TEST_F(context, nice_value_and_io_priority)
+TEST_F_THREAD(context, nice_value_and_io_priority)
 {
 	const int best_effort_2 = 2 << 13 | 2;
 
@@ -180,7 +185,7 @@ TEST_F(context, nice_value_and_io_priority)
 		  syscall(__NR_ioprio_get, 1, 0) == best_effort_2);
 }
 
-TEST_F(context, scheduling_policy)
+TEST_F_THREAD(context, scheduling_policy)
 {
 	struct sched_param param = { 0 };
 
@@ -208,7 +213,7 @@ static bool rseq_tells_the_cpu(void)
 	return false;
 }
 
-TEST_F(context, rseq_area)
+TEST_F_THREAD(context, rseq_area)
 {
 	unsigned int i, nr = 50 * stress();
 
@@ -224,7 +229,7 @@ TEST_F(context, rseq_area)
 	}
 }
 
-TEST_F(context, rseq_area_after_being_pinned)
+TEST_F_THREAD(context, rseq_area_after_being_pinned)
 {
 	cpu_set_t set, all;
 	int cpu;
@@ -253,7 +258,7 @@ static int register_again(unsigned int length, unsigned int signature)
 	return syscall(__NR_rseq, rseq_area(), length, 0, signature) ? errno : 0;
 }
 
-TEST_F(context, rseq_is_registered_still)
+TEST_F_THREAD(context, rseq_is_registered_still)
 {
 	unsigned int length = 32;
 
@@ -268,7 +273,7 @@ TEST_F(context, rseq_is_registered_still)
 		  register_again(length + 1, RSEQ_SIG) == EINVAL);
 }
 
-TEST_F(context, rseq_time_slice_extension)
+TEST_F_THREAD(context, rseq_time_slice_extension)
 {
 	const int enable = 1, get = 1, set = 2, option = 79; /* PR_RSEQ_SLICE_EXTENSION */
 
@@ -319,7 +324,7 @@ done:
 }
 #endif
 
-TEST_F(context, rseq_critical_sections_are_aborted)
+TEST_F_THREAD(context, rseq_critical_sections_are_aborted)
 {
 #ifdef __x86_64__
 	struct sigaction action = { .sa_handler = on_tick, .sa_flags = SA_RESTART };
@@ -339,7 +344,105 @@ TEST_F(context, rseq_critical_sections_are_aborted)
 #endif
 }
 
-TEST_F(context, protection_keys)
+/*
+ * No two threads that run at the same time have the same concurrency ID: each
+ * counts, without a lock, in the counter of the one that it has.
+ */
+#define RSEQ_MM_CID	24	/* newer than the C library's headers */
+#define MAX_CIDS	4096
+
+#ifdef __x86_64__
+/* Adds 1 to the counter of the ID, unless it may have another one by then. */
+static bool count_in_cid(unsigned long *counters)
+{
+	asm volatile goto(
+		".pushsection __rseq_cs, \"aw\"\n"
+		".balign 32\n"
+		"3:	.long 0, 0\n"
+		"	.quad 1f, 2f - 1f, 4f\n"
+		".popsection\n"
+		"	lea 3b(%%rip), %%rax\n"
+		"	mov %%rax, (%[cs])\n"
+		"1:	mov (%[cid]), %%eax\n"
+		"	mov (%[counters], %%rax, 8), %%rcx\n"
+		"	inc %%rcx\n"
+		"	mov %%rcx, (%[counters], %%rax, 8)\n"
+		"2:	jmp %l[done]\n"
+		".pushsection __rseq_failure, \"ax\"\n"
+		"	.byte 0x0f, 0xb9, 0x3d\n"	/* ud1 with the signature */
+		"	.long %c[signature]\n"
+		"4:	jmp %l[abort]\n"
+		".popsection\n"
+		: : [cs] "r"(&rseq_area()->rseq_cs), [cid] "r"((char *)rseq_area() + RSEQ_MM_CID),
+		  [counters] "r"(counters), [signature] "i"(RSEQ_SIG)
+		: "rax", "rcx", "memory", "cc" : done, abort);
+done:
+	*(volatile __u64 *)&rseq_area()->rseq_cs = 0;
+	return true;
+abort:
+	*(volatile __u64 *)&rseq_area()->rseq_cs = 0;
+	return false;
+}
+
+struct counter {
+	struct head *head;
+	pthread_barrier_t barrier;
+	unsigned long counters[MAX_CIDS];
+};
+
+/* Counts so often while its program is blocked, and as often when that is done. */
+#define COUNTS	20000
+
+static void *count_moved(void *arg)
+{
+	struct counter *counter = arg;
+	unsigned int i, round, rounds = 5 * stress();
+	struct block block;
+	long ret = block_init(&block, SYSLET_NO_COMPLETE);
+
+	for (round = 0; round < rounds; round++) {
+		if (!ret && block_submit(counter->head, &block) != SYSLET_PENDING)
+			ret = -EINPROGRESS;
+		pthread_barrier_wait(&counter->barrier);
+		for (i = 0; i < COUNTS; i++)
+			while (!count_in_cid(counter->counters))
+				;
+		if (!ret)
+			ret = block_release(&block);
+		pthread_barrier_wait(&counter->barrier);
+		for (i = 0; i < COUNTS; i++)
+			while (!count_in_cid(counter->counters))
+				;
+	}
+	return (void *)ret;
+}
+#endif
+
+TEST_F_THREAD(context, rseq_concurrency_ids)
+{
+#ifdef __x86_64__
+	static struct counter counter;
+	unsigned long i, sum = 0;
+	pthread_t thread;
+	void *ret;
+
+	if (!__rseq_size || getauxval(AT_RSEQ_FEATURE_SIZE) < RSEQ_MM_CID + sizeof(__u32))
+		SKIP(return, "no concurrency IDs");
+	counter.head = &self->head;
+	ASSERT_EQ(0, pthread_barrier_init(&counter.barrier, NULL, 2));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, count_moved, &counter));
+	EXPECT_EQ(NULL, count_moved(&counter));
+	ASSERT_EQ(0, pthread_join(thread, &ret));
+	EXPECT_EQ(NULL, ret);
+	for (i = 0; i < MAX_CIDS; i++)
+		sum += counter.counters[i];
+	EXPECT_EQ(2UL * 2 * COUNTS * 5 * stress(), sum);
+#else
+	SKIP(return, "x86-64 only");
+#endif
+}
+
+TEST_F_THREAD(context, protection_keys)
 {
 	int key = pkey_alloc(0, 0);
 
@@ -353,7 +456,7 @@ TEST_F(context, protection_keys)
 	UNCHANGED(pkey_get(key) == 0);
 }
 
-TEST_F(context, a_program_keeps_the_key_rights_it_had)
+TEST_F_THREAD(context, a_program_keeps_the_key_rights_it_had)
 {
 	long size = sysconf(_SC_PAGESIZE);
 	char *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -377,7 +480,7 @@ TEST_F(context, a_program_keeps_the_key_rights_it_had)
 	EXPECT_EQ('!', page[0]);
 }
 
-TEST_F(context, a_program_has_no_more_key_rights_than_its_caller)
+TEST_F_THREAD(context, a_program_has_no_more_key_rights_than_its_caller)
 {
 	long size = sysconf(_SC_PAGESIZE);
 	char *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -401,7 +504,7 @@ TEST_F(context, a_program_has_no_more_key_rights_than_its_caller)
 	EXPECT_EQ(0, page[0]);
 }
 
-TEST_F(context, cpu_time_of_the_process_goes_on)
+TEST_F_THREAD(context, cpu_time_of_the_process_goes_on)
 {
 	struct timespec before, after;
 

@@ -5,7 +5,7 @@
 #include <sys/signalfd.h>
 #include "async_test.h"
 
-FIXTURE_BLOCK(sigcontext);
+FIXTURE_THREAD(sigcontext);
 
 #define MOVE()		ASSERT_EQ(SYSLET_PENDING, block_submit(&self->head, &self->block))
 #define MOVE_ON()	ASSERT_EQ(0, block_finish(&self->head, &self->block))
@@ -57,7 +57,7 @@ static long signal_self(int sig)
 	return syscall(__NR_tgkill, getpid(), my_tid(), sig);
 }
 
-TEST_F(sigcontext, mask)
+TEST_F_THREAD(sigcontext, mask)
 {
 	const __u64 masks[] = { 0, SIGBIT(SIGUSR1), SIGBIT(SIGHUP) | SIGBIT(SIGTERM),
 				~(SIGBIT(SIGKILL) | SIGBIT(SIGSTOP)) };
@@ -72,7 +72,7 @@ TEST_F(sigcontext, mask)
 	}
 }
 
-TEST_F(sigcontext, mask_that_changes_while_a_program_is_blocked)
+TEST_F_THREAD(sigcontext, mask_that_changes_while_a_program_is_blocked)
 {
 	MOVE();
 	set_mask(SIGBIT(SIGUSR2));
@@ -82,7 +82,7 @@ TEST_F(sigcontext, mask_that_changes_while_a_program_is_blocked)
 	EXPECT_EQ(SIGBIT(SIGUSR2), get_mask());
 }
 
-TEST_F(sigcontext, alternate_stack)
+TEST_F_THREAD(sigcontext, alternate_stack)
 {
 	static char stack[65536];
 	stack_t set = { .ss_sp = stack, .ss_size = sizeof(stack) }, get;
@@ -117,7 +117,7 @@ static void hop_in_handler(int sig)
 	handler_result = hop(handler_head, handler_block);
 }
 
-TEST_F(sigcontext, handoff_in_a_handler)
+TEST_F_THREAD(sigcontext, handoff_in_a_handler)
 {
 	static char stack[65536];
 	stack_t set = { .ss_sp = stack, .ss_size = sizeof(stack) };
@@ -137,7 +137,7 @@ TEST_F(sigcontext, handoff_in_a_handler)
 	EXPECT_EQ(0, handler_result);
 }
 
-TEST_F(sigcontext, pending_signal_of_the_thread)
+TEST_F_THREAD(sigcontext, pending_signal_of_the_thread)
 {
 	ASSERT_EQ(0, catch_signal(SIGUSR1, 0));
 	set_mask(SIGBIT(SIGUSR1));
@@ -155,7 +155,7 @@ TEST_F(sigcontext, pending_signal_of_the_thread)
 	EXPECT_EQ(1, calls);
 }
 
-TEST_F(sigcontext, pending_signal_of_the_thread_comes_back)
+TEST_F_THREAD(sigcontext, pending_signal_of_the_thread_comes_back)
 {
 	ASSERT_EQ(0, catch_signal(SIGUSR1, 0));
 	set_mask(SIGBIT(SIGUSR1));
@@ -170,7 +170,7 @@ TEST_F(sigcontext, pending_signal_of_the_thread_comes_back)
 	EXPECT_EQ(1, calls);
 }
 
-TEST_F(sigcontext, queued_signals_keep_values_and_order)
+TEST_F_THREAD(sigcontext, queued_signals_keep_values_and_order)
 {
 	const struct timespec now = { 0 };
 	siginfo_t info = { .si_code = SI_QUEUE };
@@ -195,7 +195,7 @@ TEST_F(sigcontext, queued_signals_keep_values_and_order)
 	EXPECT_EQ(-1, sigtimedwait(&set, &info, &now));
 }
 
-TEST_F(sigcontext, pending_signal_of_the_process)
+TEST_F_THREAD(sigcontext, pending_signal_of_the_process)
 {
 	ASSERT_EQ(0, catch_signal(SIGUSR1, 0));
 	set_mask(SIGBIT(SIGUSR1));
@@ -210,7 +210,7 @@ TEST_F(sigcontext, pending_signal_of_the_process)
 	EXPECT_EQ(my_tid(), last_tid);
 }
 
-TEST_F(sigcontext, signals_reach_the_caller_where_it_went)
+TEST_F_THREAD(sigcontext, signals_reach_the_caller_where_it_went)
 {
 	ASSERT_EQ(0, catch_signal(SIGUSR1, 0));
 	MOVE();
@@ -228,7 +228,7 @@ TEST_F(sigcontext, signals_reach_the_caller_where_it_went)
 	EXPECT_EQ(4, calls);
 }
 
-TEST_F(sigcontext, signalfd_reads_them)
+TEST_F_THREAD(sigcontext, signalfd_reads_them)
 {
 	struct signalfd_siginfo info = { 0 };
 	sigset_t set;
