@@ -12,6 +12,7 @@
 #include <sys/io.h>
 #include <sys/ptrace.h>
 #include "async_test.h"
+#include "../fdinfo.h"
 
 #ifndef PR_SYS_DISPATCH_ON
 #define PR_SET_SYSCALL_USER_DISPATCH	59
@@ -133,27 +134,67 @@ static int with_time_namespace(void)
 	return unshare(CLONE_NEWTIME) ? errno : 0;
 }
 
+/* How often each reason was in a handoff's way so far. */
+struct reasons {
+	long long counts[9];
+};
+
+static const char *const reason_names[] = {
+	"no-page", "compat", "traced", "task-state", "registers", "limit", "fork", "no-spare",
+	"refused",
+};
+
+static void count_reasons(int fd, struct reasons *reasons)
+{
+	char name[32];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(reason_names); i++) {
+		snprintf(name, sizeof(name), "fallback-%s", reason_names[i]);
+		reasons->counts[i] = value(fd, name);
+	}
+}
+
+/* Whether since @before @wanted was once, and no other; or none, where it is NULL. */
+static bool was_reason(int fd, const struct reasons *before, const char *wanted)
+{
+	struct reasons after;
+	bool right = true;
+	unsigned int i;
+	int grew;
+
+	count_reasons(fd, &after);
+	for (i = 0; i < ARRAY_SIZE(reason_names); i++) {
+		grew = wanted && !strcmp(wanted, reason_names[i]);
+		if (before->counts[i] >= 0 && after.counts[i] == before->counts[i] + grew)
+			continue;
+		fprintf(stderr, "# fallback-%s: %lld, then %lld\n", reason_names[i],
+			before->counts[i], after.counts[i]);
+		right = false;
+	}
+	return right;
+}
 
 FIXTURE(fallback) { };
 
 FIXTURE_VARIANT(fallback) {
 	int (*enter)(void);
-	long status;
+	const char *reason;	/* NULL: none */
 };
 
-FIXTURE_VARIANT_ADD(fallback, none) { in_no_state, SYSLET_PENDING };
-FIXTURE_VARIANT_ADD(fallback, cpu_timer) { with_cpu_timer, SYSLET_DONE };
-FIXTURE_VARIANT_ADD(fallback, memory_policy) { with_memory_policy, SYSLET_DONE };
-FIXTURE_VARIANT_ADD(fallback, io_uring) { with_io_uring, SYSLET_DONE };
-FIXTURE_VARIANT_ADD(fallback, io_uring_restriction) { with_io_uring_restriction, SYSLET_DONE };
-FIXTURE_VARIANT_ADD(fallback, io_ports) { with_io_ports, SYSLET_DONE };
-FIXTURE_VARIANT_ADD(fallback, io_privilege) { with_io_privilege, SYSLET_DONE };
-FIXTURE_VARIANT_ADD(fallback, reset_on_fork) { with_reset_on_fork, SYSLET_DONE };
-FIXTURE_VARIANT_ADD(fallback, deadline) { with_deadline, SYSLET_DONE };
-FIXTURE_VARIANT_ADD(fallback, thread_keyring) { with_thread_keyring, SYSLET_DONE };
-FIXTURE_VARIANT_ADD(fallback, user_dispatch) { with_user_dispatch, SYSLET_DONE };
-FIXTURE_VARIANT_ADD(fallback, pid_namespace) { with_pid_namespace, SYSLET_DONE };
-FIXTURE_VARIANT_ADD(fallback, time_namespace) { with_time_namespace, SYSLET_PENDING };
+FIXTURE_VARIANT_ADD(fallback, none) { in_no_state, NULL };
+FIXTURE_VARIANT_ADD(fallback, cpu_timer) { with_cpu_timer, "task-state" };
+FIXTURE_VARIANT_ADD(fallback, memory_policy) { with_memory_policy, "task-state" };
+FIXTURE_VARIANT_ADD(fallback, io_uring) { with_io_uring, "task-state" };
+FIXTURE_VARIANT_ADD(fallback, io_uring_restriction) { with_io_uring_restriction, "task-state" };
+FIXTURE_VARIANT_ADD(fallback, io_ports) { with_io_ports, "registers" };
+FIXTURE_VARIANT_ADD(fallback, io_privilege) { with_io_privilege, "registers" };
+FIXTURE_VARIANT_ADD(fallback, reset_on_fork) { with_reset_on_fork, "task-state" };
+FIXTURE_VARIANT_ADD(fallback, deadline) { with_deadline, "fork" };
+FIXTURE_VARIANT_ADD(fallback, thread_keyring) { with_thread_keyring, "no-spare" };
+FIXTURE_VARIANT_ADD(fallback, user_dispatch) { with_user_dispatch, "task-state" };
+FIXTURE_VARIANT_ADD(fallback, pid_namespace) { with_pid_namespace, "fork" };
+FIXTURE_VARIANT_ADD(fallback, time_namespace) { with_time_namespace, NULL };
 
 FIXTURE_SETUP(fallback)
 {
@@ -166,8 +207,10 @@ FIXTURE_TEARDOWN(fallback) { }
  * Enters a state and runs a program that blocks; 0 if it ended as it should.
  * Some of the states forbid to make a thread: the rescuer is there before.
  */
-static int run_blocking(struct head *head, struct block *block, int (*enter)(void), long expected)
+static int run_blocking(struct head *head, struct block *block, int (*enter)(void),
+			const char *reason)
 {
+	struct reasons before;
 	struct rescuer rescuer;
 	struct syslet_cqe cqe;
 	long status;
@@ -180,10 +223,13 @@ static int run_blocking(struct head *head, struct block *block, int (*enter)(voi
 		return UNAVAILABLE;
 	if (error)
 		return 21;
+	count_reasons(head->fd, &before);
 	status = block_submit(head, block);
 	rescuer_end(&rescuer);
-	if (status != expected)
+	if (status != (reason ? SYSLET_DONE : SYSLET_PENDING))
 		return 22;
+	if (!was_reason(head->fd, &before, reason))
+		return 27;
 	if (status == SYSLET_PENDING)
 		return block_finish(head, block) ? 23 : 0;
 	if (block->program.result != 1 || block->program.last != 2 || block->byte != '!')
@@ -193,7 +239,7 @@ static int run_blocking(struct head *head, struct block *block, int (*enter)(voi
 	return read_byte(block->done[0]) == 'd' && !ring_take(head, &cqe) ? 0 : 26;
 }
 
-static int child_main(int (*enter)(void), long expected)
+static int child_main(int (*enter)(void), const char *reason)
 {
 	struct block block;
 	struct head head;
@@ -201,7 +247,7 @@ static int child_main(int (*enter)(void), long expected)
 	child_open(&head, &block);
 	if (hop(&head, &block))
 		return 10;
-	return run_blocking(&head, &block, enter, expected);
+	return run_blocking(&head, &block, enter, reason);
 }
 
 TEST_F(fallback, or_not)
@@ -211,7 +257,7 @@ TEST_F(fallback, or_not)
 
 	ASSERT_LE(0, pid);
 	if (!pid)
-		_exit(child_main(variant->enter, variant->status));
+		_exit(child_main(variant->enter, variant->reason));
 	status = child_status(pid);
 	if (status == UNAVAILABLE)
 		SKIP(return, "not here");
@@ -259,8 +305,8 @@ TEST_F(special, traced_from_the_beginning)
 		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 		raise(SIGSTOP);
 		child_open(&head, &block);
-		_exit(run_blocking(&head, &block, in_no_state, SYSLET_DONE) ?:
-		      run_blocking(&head, &block, in_no_state, SYSLET_DONE));
+		_exit(run_blocking(&head, &block, in_no_state, "traced") ?:
+		      run_blocking(&head, &block, in_no_state, "traced"));
 	}
 	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
 	ASSERT_EQ(0, ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *)(long)PTRACE_O_TRACESYSGOOD));
@@ -285,7 +331,7 @@ TEST_F(special, traced_after_handoffs)
 		if (write(self->ready[1], "r", 1) != 1)
 			_exit(2);
 		raise(SIGSTOP);
-		_exit(run_blocking(&head, &block, in_no_state, SYSLET_DONE));
+		_exit(run_blocking(&head, &block, in_no_state, "traced"));
 	}
 	ASSERT_EQ('r', read_byte(self->ready[0]));
 	ASSERT_EQ(pid, waitpid(pid, &status, WUNTRACED));
@@ -307,7 +353,7 @@ TEST_F(special, traced_no_longer)
 		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 		raise(SIGSTOP);
 		child_open(&head, &block);
-		if (run_blocking(&head, &block, in_no_state, SYSLET_DONE))
+		if (run_blocking(&head, &block, in_no_state, "traced"))
 			_exit(1);
 		raise(SIGSTOP);
 		_exit(hop(&head, &block) ? 2 : 0);
@@ -321,25 +367,41 @@ TEST_F(special, traced_no_longer)
 
 TEST_F(special, single_stepped)
 {
+	int status, steps = 0;
 	pid_t pid = fork();
 
 	ASSERT_LE(0, pid);
 	if (!pid) {
+		struct reasons before;
 		struct rescuer rescuer;
 		struct block block;
 		struct head head;
 
 		child_open(&head, &block);
+		count_reasons(head.fd, &before);
 		if (rescuer_start(&rescuer, __NR_read, block.go[1]))
 			_exit(1);
 		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 		raise(SIGSTOP);
-		_exit(block_submit(&head, &block) == SYSLET_DONE &&
-		      block.results[1] == my_tid() && block.results[2] == 1 ? 0 : 2);
+		if (block_submit(&head, &block) != SYSLET_DONE ||
+		    block.results[1] != my_tid() || block.results[2] != 1)
+			_exit(2);
+		/* There are too many steps in what is left. */
+		raise(SIGSTOP);
+		_exit(was_reason(head.fd, &before, "traced") ? 0 : 3);
 	}
 	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
-	ASSERT_EQ(0, ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL));
-	EXPECT_EQ(0, follow(_metadata, pid, PTRACE_SINGLESTEP));
+	do {
+		ASSERT_EQ(0, ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL));
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		steps++;
+	} while (WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP);
+	EXPECT_LT(10, steps);
+	ASSERT_TRUE(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP) {
+		TH_LOG("status %x", status);
+	}
+	ASSERT_EQ(0, ptrace(PTRACE_CONT, pid, NULL, NULL));
+	EXPECT_EQ(0, child_status(pid));
 }
 
 #ifdef __x86_64__
@@ -355,6 +417,7 @@ static void on_trap(int sig)
 TEST_F(special, trap_flag)
 {
 	struct sigaction action = { .sa_handler = on_trap, .sa_flags = SA_RESTART };
+	struct reasons before;
 	struct rescuer rescuer;
 	struct block block;
 	struct syslet_exec exec = {
@@ -369,6 +432,7 @@ TEST_F(special, trap_flag)
 	ASSERT_EQ(0, block_init(&block, 0));
 	ASSERT_EQ(0, rescuer_start(&rescuer, __NR_read, block.go[1]));
 	ASSERT_EQ(0, sigaction(SIGTRAP, &action, NULL));
+	count_reasons(head.fd, &before);
 	asm volatile("lea -128(%%rsp), %%rsp\n"
 		     "pushf\n"
 		     "orl $0x100, (%%rsp)\n"
@@ -389,6 +453,7 @@ TEST_F(special, trap_flag)
 	EXPECT_EQ(SYSLET_DONE, block.program.status);
 	EXPECT_EQ(my_tid(), block.results[1]);
 	EXPECT_EQ(1, block.results[2]);
+	EXPECT_TRUE(was_reason(head.fd, &before, "registers"));
 	/* The instructions behind the call trapped as those before it. */
 	EXPECT_LE(3, traps);
 	head_close(&head);
@@ -409,6 +474,7 @@ TEST_F(special, hardware_breakpoint)
 		.exclude_hv = 1,
 	};
 	int fd = syscall(__NR_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	struct reasons reasons;
 	struct rescuer rescuer;
 	__u64 before, after;
 	struct block block;
@@ -422,22 +488,22 @@ TEST_F(special, hardware_breakpoint)
 	ASSERT_EQ(sizeof(before), read(fd, &before, sizeof(before)));
 	if (!before)
 		SKIP(return, "a breakpoint that does not hit");
+	count_reasons(head.fd, &reasons);
 	ASSERT_EQ(0, rescuer_start(&rescuer, __NR_read, block.go[1]));
-	ASSERT_LT(0, block_submit(&head, &block));
-	rescuer_end(&rescuer);
+	ASSERT_EQ(SYSLET_DONE, block_submit(&head, &block));
+	EXPECT_TRUE(rescuer_end(&rescuer));
+	EXPECT_TRUE(was_reason(head.fd, &reasons, "task-state"));
 	watched = 2;
 	watched = 3;
 	ASSERT_EQ(sizeof(after), read(fd, &after, sizeof(after)));
 	EXPECT_EQ(before + 2, after);
-	if (block.program.status == SYSLET_PENDING) {
-		EXPECT_EQ(0, block_release(&block));
-	}
 	head_close(&head);
 }
 
 /* A tracer, to which its tracee is tied by the task, remains one. */
 TEST_F(special, a_tracer)
 {
+	struct reasons before;
 	struct rescuer rescuer;
 	struct block block;
 	struct head head;
@@ -453,18 +519,17 @@ TEST_F(special, a_tracer)
 			pause();
 	}
 	ASSERT_EQ(0, ptrace(PTRACE_SEIZE, pid, NULL, NULL));
+	count_reasons(head.fd, &before);
 	ASSERT_EQ(0, rescuer_start(&rescuer, __NR_read, block.go[1]));
-	ASSERT_LT(0, block_submit(&head, &block));
-	rescuer_end(&rescuer);
+	ASSERT_EQ(SYSLET_DONE, block_submit(&head, &block));
+	EXPECT_TRUE(rescuer_end(&rescuer));
+	EXPECT_TRUE(was_reason(head.fd, &before, "task-state"));
 	EXPECT_EQ(0, ptrace(PTRACE_INTERRUPT, pid, NULL, NULL));
 	EXPECT_EQ(pid, waitpid(pid, &status, __WALL));
 	errno = 0;
 	ptrace(PTRACE_PEEKDATA, pid, &watched, NULL);
 	EXPECT_EQ(0, errno);
 	EXPECT_EQ(0, ptrace(PTRACE_DETACH, pid, NULL, NULL));
-	if (block.program.status == SYSLET_PENDING) {
-		EXPECT_EQ(0, block_release(&block));
-	}
 	ASSERT_EQ(0, kill(pid, SIGKILL));
 	EXPECT_EQ(-SIGKILL, child_status(pid));
 	head_close(&head);

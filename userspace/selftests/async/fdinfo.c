@@ -44,6 +44,44 @@ TEST_F(fdinfo, counts_what_blocks)
 	EXPECT_EQ(0, value(fd, "threads-blocked"));
 }
 
+/* A worker that has ended its program is on its way to the pool. There is no event for that. */
+static bool comes_to(int fd, const char *name, long long wanted)
+{
+	__u64 deadline = now_ns() + PATIENCE;
+
+	while (value(fd, name) != wanted && now_ns() < deadline)
+		usleep(1000);
+	return value(fd, name) == wanted;
+}
+
+TEST_F(fdinfo, counts_who_is_idle)
+{
+	struct head head;
+	struct block block;
+
+	/* Two spares, which do not leave by themselves. */
+	ASSERT_EQ(0, head_open_limits(&head, 4, 2, 2, 0));
+	ASSERT_EQ(0, block_init(&block, 0));
+	EXPECT_EQ(0, value(head.fd, "threads-idle"));
+	ASSERT_EQ(SYSLET_PENDING, block_submit(&head, &self->blocks[0]));
+	ASSERT_EQ(SYSLET_PENDING, block_submit(&head, &self->blocks[1]));
+	EXPECT_EQ(0, value(head.fd, "threads-idle"));
+	ASSERT_EQ(0, block_finish(&head, &self->blocks[0]));
+	EXPECT_TRUE(comes_to(head.fd, "threads-idle", 1));
+	EXPECT_EQ(1, value(head.fd, "threads-blocked"));
+	ASSERT_EQ(0, block_finish(&head, &self->blocks[1]));
+	EXPECT_TRUE(comes_to(head.fd, "threads-idle", 2));
+	EXPECT_EQ(2, value(head.fd, "threads"));
+	EXPECT_EQ(0, value(head.fd, "threads-blocked"));
+	/* One of them serves, and is not replaced. */
+	ASSERT_EQ(SYSLET_PENDING, block_submit(&head, &block));
+	EXPECT_EQ(1, value(head.fd, "threads-idle"));
+	EXPECT_EQ(1, value(head.fd, "threads-blocked"));
+	EXPECT_EQ(2, value(head.fd, "forks"));
+	ASSERT_EQ(0, block_finish(&head, &block));
+	head_close(&head);
+}
+
 TEST_F(fdinfo, counts_fallbacks_by_reason)
 {
 	struct block third;

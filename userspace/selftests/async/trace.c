@@ -71,6 +71,65 @@ TEST_F(trace, a_program_that_blocks)
 	EXPECT_EQ(0, count_events(self->dir, "fallback", ""));
 }
 
+/* A program that blocks in its caller, and has taken a place for its completion before. */
+struct sitter {
+	struct head *head;
+	struct block block;
+	pthread_t thread;
+	pid_t tid;
+};
+
+static void *sit(void *arg)
+{
+	struct sitter *sitter = arg;
+
+	__atomic_store_n(&sitter->tid, my_tid(), __ATOMIC_RELEASE);
+	return (void *)dev_exec(sitter->head->fd, &sitter->block.program, 1,
+				SYSLET_EXEC_RING_ALL);
+}
+
+/* It may leave, but there is no place for its completion then: the block is just a block. */
+TEST_F(trace, a_program_that_blocks_and_may_not_leave)
+{
+	struct sitter sitters[3];
+	struct rescuer rescuer;
+	struct head head;
+	char text[96];
+	void *ret;
+	pid_t tid;
+	int i;
+
+	/*
+	 * A ring of one has places for four that are kept back, and one for each thread:
+	 * two, as the spare of before may stay with the first that sits.
+	 */
+	ASSERT_EQ(0, head_open_limits(&head, 1, 2, 1, 0));
+	ASSERT_EQ(0, ring_fill(&head, 0, 1 + 3));
+	for (i = 0; i < 3; i++) {
+		sitters[i] = (struct sitter) { .head = &head };
+		ASSERT_EQ(0, block_init(&sitters[i].block, SYSLET_SYNC));
+		ASSERT_EQ(0, pthread_create(&sitters[i].thread, NULL, sit, &sitters[i]));
+		while (!(tid = __atomic_load_n(&sitters[i].tid, __ATOMIC_ACQUIRE)))
+			sched_yield();
+		ASSERT_EQ(0, wait_blocked(tid, __NR_read));
+	}
+	ASSERT_EQ(0, rescuer_start(&rescuer, __NR_read, self->block.go[1]));
+	EXPECT_EQ(SYSLET_DONE, block_submit(&head, &self->block));
+	EXPECT_TRUE(rescuer_end(&rescuer));
+	snprintf(text, sizeof(text), "user_data=0x%llx atom=0 leaves=0",
+		 (long long)PTR(&self->block));
+	EXPECT_EQ(1, count_events(self->dir, "block", text));
+	EXPECT_EQ(1, count_events(self->dir, "block", ""));
+	EXPECT_EQ(0, count_events(self->dir, "handoff", ""));
+	EXPECT_EQ(0, count_events(self->dir, "fallback", ""));
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, block_release(&sitters[i].block));
+		ASSERT_EQ(0, pthread_join(sitters[i].thread, &ret));
+		EXPECT_EQ(1, (long)ret);
+	}
+	head_close(&head);
+}
+
 TEST_F(trace, programs_that_do_not)
 {
 	struct syslet_atom atoms[] = { { .nr = __NR_getppid } };
