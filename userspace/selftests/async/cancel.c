@@ -2,6 +2,7 @@
 /* CANCEL: programs in flight are interrupted, and end as canceled. */
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include "async_test.h"
 #include "../watched_page.h"
@@ -249,6 +250,162 @@ TEST_F(cancel, races_with_the_end)
 			;
 		ASSERT_EQ(0, fcntl(self->block.go[0], F_SETFL, 0));
 	}
+}
+
+/* Whether a program that was canceled has completed, once, as canceled or with its result. */
+static bool completes_once(struct head *head, long canceled, __u64 user_data, __s64 result,
+			   __u32 last)
+{
+	struct syslet_cqe cqe, more;
+
+	if ((canceled != 1 && canceled != -ENOENT) || take_wait(head, &cqe) ||
+	    cqe.user_data != user_data)
+		return false;
+	if (cqe.flags == (SYSLET_CQE_ASYNC | SYSLET_CQE_CANCELED)) {
+		if (canceled != 1 || cqe.result != -ECANCELED)
+			return false;
+	} else if (cqe.flags != SYSLET_CQE_ASYNC || cqe.result != result || cqe.last != last) {
+		return false;
+	}
+	return dev_wait(head->fd, 1, 10 * NSEC_PER_MSEC) == -ETIME && !ring_take(head, &more) &&
+	       dev_cancel(head->fd, user_data, 0) == -ENOENT;
+}
+
+/* It may be about to leave, to begin, to end, or blocked. */
+TEST_F(cancel, one_that_was_just_submitted)
+{
+	struct syslet_atom atoms[] = { { .nr = __NR_getppid }, { .nr = __NR_getppid } };
+	unsigned int i, nr = 60 * stress();
+	struct syslet_program program;
+	struct syslet_cqe cqe;
+	long ret;
+
+	for (i = 0; i < nr; i++) {
+		program = PROGRAM(atoms, .user_data = DATA, .flags = SYSLET_ASYNC);
+		ASSERT_EQ(1, dev_exec(self->head.fd, &program, 1, 0));
+		ASSERT_EQ(SYSLET_PENDING, program.status);
+		ret = dev_cancel(self->head.fd, DATA, 0);
+		ASSERT_TRUE(completes_once(&self->head, ret, DATA, getppid(), 1));
+		/* One that is to block first; nobody lets it go on. */
+		self->block.program.flags = SYSLET_ASYNC;
+		ASSERT_EQ(SYSLET_PENDING, block_submit(&self->head, &self->block));
+		ASSERT_EQ(1, dev_cancel(self->head.fd, PTR(&self->block), 0));
+		ASSERT_EQ(0, take_wait(&self->head, &cqe));
+		EXPECT_CQE(cqe, PTR(&self->block), -ECANCELED, 0,
+			   SYSLET_CQE_ASYNC | SYSLET_CQE_CANCELED);
+		ASSERT_FALSE(ring_take(&self->head, &cqe));
+	}
+}
+
+/*
+ * The process is stopped, and goes on: the cachemiss thread is on its way from
+ * where it was stopped back into its call, or about to end, when it is canceled.
+ */
+static int cancel_after_stops(unsigned int nr, bool released)
+{
+	struct block block;
+	struct head head;
+	unsigned int i;
+	long ret;
+
+	child_open(&head, &block);
+	for (i = 0; i < nr; i++) {
+		if (block_submit(&head, &block) != SYSLET_PENDING)
+			return 10;
+		/* On the far side of the stop the program may end by itself. */
+		if (released && write(block.go[1], "!", 1) != 1)
+			return 11;
+		if (kill(getpid(), SIGSTOP))
+			return 12;
+		ret = dev_cancel(head.fd, PTR(&block), 0);
+		if (!released && ret != 1)
+			return 13;
+		if (!completes_once(&head, ret, PTR(&block), 1, 2))
+			return 14;
+		/* What is left in the pipes belongs to this round. */
+		block_free(&block);
+		if (block_init(&block, 0))
+			return 15;
+	}
+	return 42;
+}
+
+static void stop_and_continue(struct __test_metadata *_metadata, bool released)
+{
+	unsigned int i, nr = 20 * stress();
+	pid_t pid = fork();
+	int status;
+
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(cancel_after_stops(nr, released));
+	for (i = 0; i < nr; i++) {
+		ASSERT_EQ(pid, waitpid(pid, &status, WUNTRACED));
+		ASSERT_TRUE(WIFSTOPPED(status)) {
+			TH_LOG("in round %u: %x", i, status);
+		}
+		ASSERT_EQ(0, kill(pid, SIGCONT));
+	}
+	EXPECT_EQ(42, child_status(pid));
+}
+
+TEST_F(cancel, after_a_stop)
+{
+	stop_and_continue(_metadata, false);
+}
+
+TEST_F(cancel, after_a_stop_and_released)
+{
+	stop_and_continue(_metadata, true);
+}
+
+/* A tracer has stopped the cachemiss thread alone: it completes once it is let go. */
+TEST_F(cancel, a_stopped_thread)
+{
+	int i, count, status, stopped[2], canceled[2];
+	pid_t pid, tids[8];
+
+	ASSERT_EQ(0, pipe2(stopped, O_CLOEXEC));
+	ASSERT_EQ(0, pipe2(canceled, O_CLOEXEC));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		struct block block;
+		struct head head;
+		long ret;
+
+		child_move(&head, &block);
+		if (write(canceled[1], "m", 1) != 1 || read_byte(stopped[0]) != 's')
+			_exit(10);
+		ret = dev_cancel(head.fd, PTR(&block), 0);
+		if (ret != 1 || dev_wait(head.fd, 1, 50 * NSEC_PER_MSEC) != -ETIME)
+			_exit(11);
+		/* Once more is no more. */
+		if (dev_cancel(head.fd, PTR(&block), 0) != 1 || write(canceled[1], "c", 1) != 1)
+			_exit(12);
+		_exit(completes_once(&head, ret, PTR(&block), -ECANCELED, 0) &&
+		      block.results[1] == SYSLET_NOT_RUN ? 42 : 13);
+	}
+	ASSERT_EQ('m', read_byte(canceled[0]));
+	count = list_tasks(pid, tids, 8);
+	ASSERT_LE(2, count);
+	for (i = 0; i < count; i++) {
+		/* The caller has its PID; the others are the blocked one and, maybe, spares. */
+		if (tids[i] == pid)
+			continue;
+		ASSERT_EQ(0, ptrace(PTRACE_SEIZE, tids[i], NULL, NULL));
+		ASSERT_EQ(0, ptrace(PTRACE_INTERRUPT, tids[i], NULL, NULL));
+		ASSERT_EQ(tids[i], waitpid(tids[i], &status, __WALL));
+		ASSERT_TRUE(WIFSTOPPED(status));
+	}
+	ASSERT_EQ(1, write(stopped[1], "s", 1));
+	ASSERT_EQ('c', read_byte(canceled[0]));
+	for (i = 0; i < count; i++) {
+		if (tids[i] == pid)
+			continue;
+		ASSERT_EQ(0, ptrace(PTRACE_DETACH, tids[i], NULL, NULL));
+	}
+	EXPECT_EQ(42, child_status(pid));
 }
 
 /*

@@ -7,6 +7,10 @@
  */
 #include "exec_self.h"
 
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD	O_EXCL
+#endif
+
 /* A child that moved, or did not, before it does what a test wants of it. */
 static struct head head;
 static struct block block;
@@ -342,6 +346,149 @@ TEST_F(ending, is_told_by_a_pidfd)
 	ASSERT_EQ(0, waitid(P_PIDFD, pollfd.fd, &info, WEXITED | WNOHANG));
 	EXPECT_EQ(pid, info.si_pid);
 	EXPECT_EQ(abs(variant->status), info.si_status);
+}
+
+/* A pidfd of a thread, opened before it moves, is of that thread ever after. */
+static pthread_t signaled;
+static volatile sig_atomic_t nr_signaled;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	signaled = pthread_self();
+	nr_signaled++;
+}
+
+struct mover {
+	struct head head;
+	struct block block;
+	pthread_t thread;
+	int pidfd, told[2], go[2];
+};
+
+static void *move_and_wait(void *arg)
+{
+	struct mover *mover = arg;
+
+	mover->thread = pthread_self();
+	mover->pidfd = syscall(__NR_pidfd_open, my_tid(), PIDFD_THREAD);
+	if (mover->pidfd < 0)
+		return mover;
+	if (block_submit(&mover->head, &mover->block) != SYSLET_PENDING ||
+	    write_all(mover->told[1], "m", 1))
+		return mover;
+	/* Where the signal interrupts it. */
+	while (!nr_signaled)
+		usleep(1000);
+	if (write_all(mover->told[1], "s", 1) || read_byte(mover->go[0]) != 'e')
+		return mover;
+	return NULL;
+}
+
+FIXTURE(pidfd) {
+	struct mover mover;
+};
+
+FIXTURE_VARIANT(pidfd) {
+	bool blocked;	/* the program is, until the end */
+};
+
+FIXTURE_VARIANT_ADD(pidfd, while_blocked) { true };
+FIXTURE_VARIANT_ADD(pidfd, when_done) { false };
+
+FIXTURE_SETUP(pidfd)
+{
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+
+	NEED_ASYNC();
+	ASSERT_EQ(0, head_open(&self->mover.head, 8));
+	ASSERT_EQ(0, block_init(&self->mover.block, 0));
+	ASSERT_EQ(0, pipe2(self->mover.told, O_CLOEXEC));
+	ASSERT_EQ(0, pipe2(self->mover.go, O_CLOEXEC));
+	ASSERT_EQ(0, sigaction(SIGUSR1, &action, NULL));
+}
+
+FIXTURE_TEARDOWN(pidfd)
+{
+	head_close(&self->mover.head);
+}
+
+TEST_F(pidfd, of_a_thread_that_moves)
+{
+	struct mover *mover = &self->mover;
+	struct pollfd pollfd = { .events = POLLIN };
+	pthread_t thread;
+	void *bad;
+	int ret;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, move_and_wait, mover));
+	ret = read_byte(mover->told[0]);
+	if (mover->pidfd == -1)
+		SKIP(return, "no pidfds of threads");
+	ASSERT_EQ('m', ret);
+	pollfd.fd = mover->pidfd;
+	EXPECT_EQ(0, poll(&pollfd, 1, 0));
+	if (!variant->blocked) {
+		ASSERT_EQ(0, block_finish(&mover->head, &mover->block));
+	}
+	EXPECT_EQ(0, poll(&pollfd, 1, 0));
+	EXPECT_EQ(0, syscall(__NR_pidfd_send_signal, mover->pidfd, SIGUSR1, NULL, 0));
+	ASSERT_EQ('s', read_byte(mover->told[0]));
+	EXPECT_EQ(1, nr_signaled);
+	EXPECT_TRUE(pthread_equal(thread, signaled));
+	EXPECT_EQ(0, poll(&pollfd, 1, 20));
+	ASSERT_EQ(1, write(mover->go[1], "e", 1));
+	/* The end of the thread, not that of the task that it began in. */
+	ASSERT_EQ(1, poll(&pollfd, 1, PATIENCE / NSEC_PER_MSEC));
+	EXPECT_TRUE(pollfd.revents & POLLIN);
+	EXPECT_EQ(-1, syscall(__NR_pidfd_send_signal, mover->pidfd, 0, NULL, 0));
+	EXPECT_EQ(ESRCH, errno);
+	ASSERT_EQ(0, pthread_join(thread, &bad));
+	EXPECT_EQ(NULL, bad);
+	if (variant->blocked) {
+		EXPECT_EQ(0, block_finish(&mover->head, &mover->block));
+	}
+}
+
+/* And of one that leads: it ends before the others do. */
+TEST_F(pidfd, of_a_main_thread_that_moves)
+{
+	struct pollfd pollfd = { .events = POLLIN };
+	int told[2], go[2];
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe2(told, O_CLOEXEC));
+	ASSERT_EQ(0, pipe2(go, O_CLOEXEC));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		if (read_byte(go[0]) != 'm')
+			_exit(1);
+		child_move(&head, &block);
+		if (!variant->blocked && block_finish(&head, &block))
+			_exit(2);
+		if (write(told[1], "m", 1) != 1)
+			_exit(3);
+		while (!nr_signaled)
+			usleep(1000);
+		if (write(told[1], "s", 1) != 1 || read_byte(go[0]) != 'e')
+			_exit(4);
+		exit_7();
+	}
+	pollfd.fd = syscall(__NR_pidfd_open, pid, PIDFD_THREAD);
+	if (pollfd.fd < 0 && errno == EINVAL)
+		SKIP(return, "no pidfds of threads");
+	ASSERT_LE(0, pollfd.fd);
+	ASSERT_EQ(1, write(go[1], "m", 1));
+	ASSERT_EQ('m', read_byte(told[0]));
+	EXPECT_EQ(0, poll(&pollfd, 1, 0));
+	EXPECT_EQ(0, syscall(__NR_pidfd_send_signal, pollfd.fd, SIGUSR1, NULL, 0));
+	ASSERT_EQ('s', read_byte(told[0]));
+	EXPECT_EQ(0, poll(&pollfd, 1, 20));
+	ASSERT_EQ(1, write(go[1], "e", 1));
+	ASSERT_EQ(1, poll(&pollfd, 1, PATIENCE / NSEC_PER_MSEC));
+	EXPECT_EQ(7, child_status(pid));
+	close(pollfd.fd);
 }
 
 TEST_HARNESS_MAIN
