@@ -441,6 +441,10 @@ TEST_F(pidfd, of_a_thread_that_moves)
 	/* The end of the thread, not that of the task that it began in. */
 	ASSERT_EQ(1, poll(&pollfd, 1, PATIENCE / NSEC_PER_MSEC));
 	EXPECT_TRUE(pollfd.revents & POLLIN);
+	/* It has ended, and can be found until it is reaped. */
+	pollfd.events = 0;
+	ASSERT_EQ(1, poll(&pollfd, 1, PATIENCE / NSEC_PER_MSEC));
+	EXPECT_TRUE(pollfd.revents & POLLHUP);
 	EXPECT_EQ(-1, syscall(__NR_pidfd_send_signal, mover->pidfd, 0, NULL, 0));
 	EXPECT_EQ(ESRCH, errno);
 	ASSERT_EQ(0, pthread_join(thread, &bad));
