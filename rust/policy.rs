@@ -207,6 +207,7 @@ pub struct Entry {
 struct Table {
     verdicts: [Verdict; TABLE_LEN],
     rules: [Option<Rule>; TABLE_LEN],
+    free: [bool; TABLE_LEN],
     codes: [u8; TABLE_LEN],
 }
 
@@ -215,6 +216,7 @@ impl Table {
         let mut table = Self {
             verdicts: [Verdict::Unknown; TABLE_LEN],
             rules: [None; TABLE_LEN],
+            free: [false; TABLE_LEN],
             codes: [uapi::POLICY_UNKNOWN; TABLE_LEN],
         };
         let mut free = 0;
@@ -234,6 +236,7 @@ impl Table {
                 if let Policy::Check(rule) = entry.policy {
                     table.rules[nr] = Some(rule);
                 }
+                table.free[nr] = matches!(entry.policy, Policy::Allow);
                 table.codes[nr] = table.verdicts[nr].code();
                 i += 1;
             }
@@ -280,6 +283,12 @@ pub fn verdict(abi: Abi, nr: u32) -> Verdict {
 #[inline]
 pub fn rule(abi: Abi, nr: u32) -> Option<Rule> {
     lookup(&Table::of(abi).rules, nr, None)
+}
+
+/// Whether system call `nr` of `abi` is allowed whatever its arguments are.
+#[inline]
+pub fn is_free(abi: Abi, nr: u32) -> bool {
+    lookup(&Table::of(abi).free, nr, false)
 }
 
 /// Checks the arguments with which an allowed system call is about to be made.

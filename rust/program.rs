@@ -77,11 +77,10 @@ pub fn check_atoms(abi: Abi, atoms: &mut [uapi::Atom]) -> Result<(), Refusal> {
     let len = atoms.len();
     for (index, atom) in atoms.iter_mut().enumerate() {
         check_atom(atom, index, len)?;
-        if atom.nr != uapi::NR_UMEM_ADD {
+        if policy::is_free(abi, atom.nr) {
+            atom.reserved = FREE;
+        } else {
             check_call(abi, atom.nr)?;
-            if policy::rule(abi, atom.nr).is_none() {
-                atom.reserved = FREE;
-            }
         }
     }
     Ok(())

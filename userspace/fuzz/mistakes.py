@@ -38,6 +38,8 @@ MISTAKES = {
         ("numbers that alias", "(nr as usize) < TABLE_LEN", "(nr as usize & 0xffff) < TABLE_LEN"),
         ("epoll_pwait2", "(_, 441)", "(_, 440)"),
         ("io_pgetevents", "270 | 333", "270"),
+        ("free with a rule", "matches!(entry.policy, Policy::Allow)",
+         "matches!(entry.policy, Policy::Allow | Policy::Check(_))"),
     ],
     "program": [
         ("an atom's own result", "usize::from(from) > index)", "usize::from(from) > index + 1)"),
@@ -50,8 +52,8 @@ MISTAKES = {
         ("a jump too short", "next += usize::from(atom.skip);", "next += usize::from(atom.skip) - 1;"),
         ("the limit of atoms", "n if n > limits.atoms =>", "n if n >= limits.atoms =>"),
         ("both flags", " || program.flags & both == both", ""),
-        ("free whatever the rule", "policy::rule(abi, atom.nr).is_none()",
-         "policy::rule(abi, atom.nr) != Some(policy::Rule::Ioctl)"),
+        ("free whatever the rule", "if policy::is_free(abi, atom.nr) {",
+         "if policy::is_free(abi, atom.nr) || policy::rule(abi, atom.nr) == Some(policy::Rule::Ioctl) {"),
     ],
     "uatom": [
         ("an earlier writer is forgotten", "link.previous = previous;", "link.previous = previous & 0;"),

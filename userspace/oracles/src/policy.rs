@@ -94,6 +94,8 @@ pub fn check(abi: Abi, nr: u32, args: &[u64; 6]) {
     assert_eq!(policy::name(abi, nr), name);
     assert_eq!(policy::verdict(abi, nr), verdict);
     assert_eq!(policy::rule(abi, nr), rule);
+    let free = verdict == Verdict::Allow && rule.is_none();
+    assert_eq!(policy::is_free(abi, nr), free);
     let code = policy::codes(abi).get(nr as usize).copied();
     assert_eq!(verdict.code(), code.unwrap_or(uapi::POLICY_UNKNOWN));
 
