@@ -109,13 +109,16 @@ impl Session<'_> {
         let leaves = programs[next..]
             .iter()
             .any(|program| program.flags & uapi::SYNC == 0);
-        let mut armed = false;
-        if leaves {
-            armed = match self.provide_worker(flight) {
+        let armed = if leaves {
+            match self.provide_worker(flight) {
                 Ok(provided) => provided,
                 Err(error) => return Ok(self.handled(next, Err(error))),
-            };
-        }
+            }
+        } else {
+            // Another thread may need it while these programs block here.
+            self.release_worker(flight);
+            false
+        };
         if leaves && !armed && flags & uapi::EXEC_NOWAIT != 0 && first {
             return Ok(Err(EAGAIN));
         }

@@ -50,6 +50,14 @@ impl Session<'_> {
         }
     }
 
+    /// Gives back the spare that the flight has reserved, if it has, for others to use.
+    pub fn release_worker(&self, flight: &Flight) {
+        // SAFETY: Unarmed, so the hook does not look, and this task is the only user.
+        if let Some(worker) = unsafe { (*flight.owned()).worker.take() } {
+            self.established.pool.release(worker, flight);
+        }
+    }
+
     /// Notes why something can only block in the caller.
     pub fn fall_back(&self, reason: Fallback) {
         self.head.stats.fallback(reason);
@@ -69,17 +77,13 @@ impl Session<'_> {
 
         // The flight may have been here before, and still have the one that it reserved then.
         // SAFETY: Unarmed, so the hook does not look, and this task is the only user.
-        let worker = unsafe { &mut (*owned).worker };
-        if worker
-            .as_ref()
-            .is_some_and(|worker| worker.still_serves(flight))
-        {
+        if unsafe { (*owned).worker.as_ref() }.is_some_and(|worker| worker.still_serves(flight)) {
             return Ok(());
         }
+        self.release_worker(flight);
         let pool = &self.established.pool;
-        if let Some(other) = worker.take() {
-            pool.release(other, flight);
-        }
+        // SAFETY: As above.
+        let worker = unsafe { &mut (*owned).worker };
         *worker = pool.reserve(flight);
         // What could not be like its own child needs none.
         // SAFETY: The current task.

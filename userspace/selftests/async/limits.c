@@ -130,6 +130,47 @@ TEST_F(limits, max_threads_in_a_batch)
 	head_close(&head);
 }
 
+struct stayer {
+	struct head *head;
+	struct block *block;
+	pid_t tid;
+};
+
+static void *submit_one(void *arg)
+{
+	struct stayer *stayer = arg;
+
+	__atomic_store_n(&stayer->tid, my_tid(), __ATOMIC_RELEASE);
+	return block_submit(stayer->head, stayer->block) == SYSLET_DONE ? NULL : stayer;
+}
+
+/* Who blocks in the caller anyway keeps no thread from others. */
+TEST_F(limits, max_threads_beside_one_that_stays)
+{
+	struct syslet_atom calls[] = { { .nr = __NR_getppid } };
+	struct syslet_program call = PROGRAM(calls);
+	struct head head;
+	struct stayer stayer = { .head = &head, .block = &self->blocks[0] };
+	__u64 deadline = now_ns() + PATIENCE;
+	pthread_t thread;
+	void *bad;
+
+	ASSERT_EQ(0, head_open_limits(&head, 16, variant->threads, 1, 0));
+	/* The next call finds a thread reserved for it. */
+	ASSERT_EQ(1, dev_exec(head.fd, &call, 1, 0));
+	stayer.block->program.flags = SYSLET_SYNC;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, submit_one, &stayer));
+	while (sleeps_in(__atomic_load_n(&stayer.tid, __ATOMIC_ACQUIRE)) != __NR_read &&
+	       now_ns() < deadline)
+		usleep(1000);
+	use_up(_metadata, &head, self->blocks + 1, variant->threads);
+	finish_all(_metadata, &head, self->blocks + 1, variant->threads);
+	ASSERT_EQ(0, block_release(stayer.block));
+	ASSERT_EQ(0, pthread_join(thread, &bad));
+	EXPECT_EQ(NULL, bad);
+	head_close(&head);
+}
+
 /* One head's limit is not another's. */
 TEST_F(limits, max_threads_of_two_heads)
 {
