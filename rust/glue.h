@@ -77,8 +77,10 @@ static inline bool syslet_has_cpu_timer(const struct task_struct *task)
 #ifdef CONFIG_POSIX_TIMERS
 	const struct posix_cputimer_base *base = task->posix_cputimers.bases;
 
-	return (base[CPUCLOCK_PROF].nextevt & base[CPUCLOCK_VIRT].nextevt &
-		base[CPUCLOCK_SCHED].nextevt) != U64_MAX;
+	/* When one is disarmed nextevt says "now", until the next tick. */
+	return !RB_EMPTY_ROOT(&base[CPUCLOCK_PROF].tqhead.rb_root.rb_root) ||
+	       !RB_EMPTY_ROOT(&base[CPUCLOCK_VIRT].tqhead.rb_root.rb_root) ||
+	       !RB_EMPTY_ROOT(&base[CPUCLOCK_SCHED].tqhead.rb_root.rb_root);
 #else
 	return false;
 #endif

@@ -16,9 +16,6 @@ use crate::symbols::raw;
 /// All signals but those that nobody can block.
 pub const ALL_SIGNALS: usize = !(1 << (bindings::SIGKILL - 1) | 1 << (bindings::SIGSTOP - 1));
 
-/// `CLOCK_PROCESS_CPUTIME_ID` and its like have nothing armed.
-const NO_CPU_TIMER: u64 = u64::MAX;
-
 /// How many times to try to take a leader's place while another thread forks or the like.
 const LEADER_TRIES: usize = 60;
 /// How many of them come at once. The others are a tick apart: such a thread may be in an exec from a
@@ -64,11 +61,11 @@ unsafe fn has_own_state(task: *mut bindings::task_struct) -> bool {
             || !(*task).perf_event_ctxp.is_null()
             || (*tracees).next.cast_const() != tracees
             || (*pi_states).next.cast_const() != pi_states
-            || (*task)
-                .posix_cputimers
-                .bases
-                .iter()
-                .any(|base| base.nextevt != NO_CPU_TIMER)
+            || (*task).posix_cputimers.bases.iter().any(|base| {
+                !(&raw const base.tqhead.rb_root.rb_leftmost)
+                    .read_volatile()
+                    .is_null()
+            })
     }
 }
 

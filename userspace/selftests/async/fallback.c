@@ -33,15 +33,23 @@ static int in_no_state(void)
 	return 0;
 }
 
+static timer_t timer;
+
 static int with_cpu_timer(void)
 {
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
 	struct itimerspec later = { .it_value.tv_sec = 1000 };
-	timer_t timer;
 
 	if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer))
 		return errno;
 	return timer_settime(timer, 0, &later, NULL) ? errno : 0;
+}
+
+static int with_a_past_cpu_timer(void)
+{
+	int error = with_cpu_timer();
+
+	return error ?: timer_delete(timer) ? errno : 0;
 }
 
 static int with_memory_policy(void)
@@ -184,6 +192,7 @@ FIXTURE_VARIANT(fallback) {
 
 FIXTURE_VARIANT_ADD(fallback, none) { in_no_state, NULL };
 FIXTURE_VARIANT_ADD(fallback, cpu_timer) { with_cpu_timer, "task-state" };
+FIXTURE_VARIANT_ADD(fallback, a_past_cpu_timer) { with_a_past_cpu_timer, NULL };
 FIXTURE_VARIANT_ADD(fallback, memory_policy) { with_memory_policy, "task-state" };
 FIXTURE_VARIANT_ADD(fallback, io_uring) { with_io_uring, "task-state" };
 FIXTURE_VARIANT_ADD(fallback, io_uring_restriction) { with_io_uring_restriction, "task-state" };
