@@ -55,7 +55,7 @@ int syslet_swap_identity(struct task_struct *from, struct task_struct *to,
 struct pid *syslet_hold_tid(void);
 void syslet_take_rseq(const struct task_struct *from);
 void syslet_drop_rseq(void);
-bool syslet_same_origin(struct task_struct *a, const struct task_struct *b);
+bool syslet_same_origin(struct task_struct *a, struct task_struct *b);
 
 /* signals.c */
 void syslet_move_signals(struct task_struct *from, struct task_struct *to,

@@ -175,6 +175,24 @@ void syslet_drop_rseq(void)
 #endif
 }
 
+/* Whether both have asked for the same CPUs, whichever they may use of those. */
+static bool syslet_same_cpus(struct task_struct *a, struct task_struct *b)
+{
+	struct task_struct *first = a < b ? a : b, *second = a < b ? b : a;
+	unsigned long flags;
+	bool same;
+
+	if (a == b || (!READ_ONCE(a->user_cpus_ptr) && !READ_ONCE(b->user_cpus_ptr)))
+		return true;
+	raw_spin_lock_irqsave(&first->pi_lock, flags);
+	raw_spin_lock_nested(&second->pi_lock, SINGLE_DEPTH_NESTING);
+	same = a->user_cpus_ptr && b->user_cpus_ptr &&
+	       cpumask_equal(a->user_cpus_ptr, b->user_cpus_ptr);
+	raw_spin_unlock(&second->pi_lock);
+	raw_spin_unlock_irqrestore(&first->pi_lock, flags);
+	return same;
+}
+
 /**
  * syslet_same_origin - whether @a could have been forked from @b as it is now
  * @a: a spare thread
@@ -185,7 +203,7 @@ void syslet_drop_rseq(void)
  * call that has overridden its credentials for a while: that stays with it. A
  * spare was in user mode, so it may have got state of its own there.
  */
-bool syslet_same_origin(struct task_struct *a, const struct task_struct *b)
+bool syslet_same_origin(struct task_struct *a, struct task_struct *b)
 {
 	const unsigned long ti_flags = _TIF_NOTSC | _TIF_NOCPUID | _TIF_SSBD |
 				       _TIF_SPEC_IB | _TIF_SPEC_L1D_FLUSH;
@@ -224,14 +242,14 @@ bool syslet_same_origin(struct task_struct *a, const struct task_struct *b)
 	       a->sighand == b->sighand &&
 	       rcu_access_pointer(a->cgroups) == rcu_access_pointer(b->cgroups) &&
 	       a->personality == b->personality &&
-	       a->policy == b->policy &&
+	       a->policy == b->policy && a->policy != SCHED_DEADLINE &&
 	       a->static_prio == b->static_prio &&
 	       a->rt_priority == b->rt_priority &&
 	       !a->sched_reset_on_fork && !b->sched_reset_on_fork &&
 	       a->se.custom_slice == b->se.custom_slice &&
 	       (!a->se.custom_slice || a->se.slice == b->se.slice) &&
 	       cpumask_equal(&a->cpus_mask, &b->cpus_mask) &&
-	       !a->user_cpus_ptr == !b->user_cpus_ptr &&
+	       syslet_same_cpus(a, b) &&
 	       !a->mempolicy && !b->mempolicy &&
 	       a->timer_slack_ns == b->timer_slack_ns &&
 	       a->io_context == b->io_context &&

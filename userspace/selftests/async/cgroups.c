@@ -110,4 +110,41 @@ TEST_F(cgroups, limit_on_tasks)
 	head_close(&head);
 }
 
+/* Which CPUs it has asked for, whether it gets them or not. */
+static int ask_for_cpus(bool first, bool second)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	if (first)
+		CPU_SET(0, &set);
+	if (second)
+		CPU_SET(1, &set);
+	return sched_setaffinity(0, sizeof(set), &set);
+}
+
+TEST_F(cgroups, cpus_to_come)
+{
+	cpu_set_t set;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2 ||
+	    write_file(self->root, "cgroup.subtree_control", "+cpuset"))
+		SKIP(return, "no second CPU, or no cpuset controller");
+	ASSERT_EQ(0, write_file(self->dir, "cpuset.cpus", "0"));
+	ASSERT_EQ(0, write_file(self->dir, "cgroup.procs", "0"));
+	ASSERT_EQ(0, ask_for_cpus(true, true));
+	/* A spare that has asked for both, and one for the first, run on the same one. */
+	ASSERT_EQ(0, hop(&self->head, &self->block));
+	ASSERT_EQ(0, ask_for_cpus(true, false));
+	ASSERT_EQ(0, hop(&self->head, &self->block));
+	ASSERT_EQ(0, write_file(self->dir, "cpuset.cpus", "0-1"));
+	ASSERT_EQ(0, sched_getaffinity(0, sizeof(set), &set));
+	EXPECT_TRUE(CPU_ISSET(0, &set));
+	EXPECT_FALSE(CPU_ISSET(1, &set));
+	ASSERT_EQ(0, ask_for_cpus(true, true));
+	ASSERT_EQ(0, hop(&self->head, &self->block));
+	ASSERT_EQ(0, sched_getaffinity(0, sizeof(set), &set));
+	EXPECT_EQ(2, CPU_COUNT(&set));
+}
+
 TEST_HARNESS_MAIN

@@ -199,7 +199,7 @@ FIXTURE_VARIANT_ADD(fallback, io_uring_restriction) { with_io_uring_restriction,
 FIXTURE_VARIANT_ADD(fallback, io_ports) { with_io_ports, "registers" };
 FIXTURE_VARIANT_ADD(fallback, io_privilege) { with_io_privilege, "registers" };
 FIXTURE_VARIANT_ADD(fallback, reset_on_fork) { with_reset_on_fork, "task-state" };
-FIXTURE_VARIANT_ADD(fallback, deadline) { with_deadline, "fork" };
+FIXTURE_VARIANT_ADD(fallback, deadline) { with_deadline, "task-state" };
 FIXTURE_VARIANT_ADD(fallback, thread_keyring) { with_thread_keyring, "no-spare" };
 FIXTURE_VARIANT_ADD(fallback, user_dispatch) { with_user_dispatch, "task-state" };
 FIXTURE_VARIANT_ADD(fallback, pid_namespace) { with_pid_namespace, "fork" };
