@@ -433,3 +433,27 @@ bool syslet_exits_last(struct task_struct *task)
 	rcu_read_unlock();
 	return last;
 }
+
+/**
+ * syslet_count_threads - how many threads of the current process do not exit
+ * @most: how far to count
+ *
+ * Those that the kernel has made for io_uring or vhost do not count: they have no user
+ * context, and go when nobody is left who could use them.
+ */
+int syslet_count_threads(int most)
+{
+	struct task_struct *thread;
+	unsigned long flags;
+	int count = 0;
+
+	/* No thread comes or begins to exit meanwhile, and none changes its place. */
+	spin_lock_irqsave(&current->sighand->siglock, flags);
+	for_each_thread(current, thread) {
+		if (count == most)
+			break;
+		count += !(READ_ONCE(thread->flags) & (PF_EXITING | PF_USER_WORKER));
+	}
+	spin_unlock_irqrestore(&current->sighand->siglock, flags);
+	return count;
+}

@@ -35,6 +35,7 @@ void syslet_threadgroup_end(void);
 bool syslet_missed_section(void);
 void syslet_mark_exit(struct task_struct *task);
 bool syslet_exits_last(struct task_struct *task);
+int syslet_count_threads(int most);
 
 /* leader.c */
 /* A thread in code that relies on the leader of its process. */

@@ -14,10 +14,10 @@ use kernel::sync::rcu;
 use kernel::sync::Arc;
 use kernel::task::Task;
 
-use crate::arch;
 use crate::block;
 use crate::burial;
 use crate::cachemiss::Pool;
+use crate::parking;
 use crate::settle;
 use crate::settle::LastHandoff;
 use crate::settle::Settling;
@@ -145,6 +145,31 @@ impl Process {
         workers
     }
 
+    /// Whether no user context is left, but workers are. To be asked under the registry's lock:
+    ///
+    /// ```text
+    /// is there another task than workers?    others
+    /// ===================================    ======
+    /// lock
+    /// n = tasks that do not exit             fork: a task more; lock; it is the worker's; unlock
+    /// w = workers whose task does not exit   exit: exiting; lock; ask; unlock
+    /// unlock
+    /// ```
+    ///
+    /// No worker is counted in `w` only, for one that is new is noted under the lock, having been
+    /// counted in `n`. One counted in `n` only makes `n` too great, and it, or who forks it, has its
+    /// exit probe to come.
+    ///
+    /// Neither is counted further than to one more than there are workers: many may exit in a row.
+    fn is_left_to_workers(&self, enlisted: usize) -> bool {
+        // CAST: At most `max_threads` of each pool.
+        let most = enlisted as c_int + 1;
+        // SAFETY: `Symbols` exists while probes run, and the current task has its sighand still.
+        let count = unsafe { raw::syslet_count_threads(most) };
+        // CAST: Not negative.
+        count != 0 && count as usize == self.workers(Pool::arrived)
+    }
+
     /// Has the current task, which exits, see to what may have come late to a task of the process.
     fn settle(&self) {
         // Somebody may be on the way, and it is not known since when.
@@ -176,29 +201,35 @@ impl Process {
     /// Notes how `task`, which is the current one and exits with its user context, has ended.
     fn note_end(&mut self, task: *const bindings::task_struct) {
         // SAFETY: The current task and its signal struct.
-        let (code, flags, group) = unsafe {
+        let (code, group) = unsafe {
             let signal = (*task).signal;
             (
                 (*task).exit_code,
-                (&raw const (*signal).flags).read_volatile(),
                 (&raw const (*signal).group_exit_code).read_volatile(),
             )
         };
         self.last = Some(code);
-        self.decided |= flags & bindings::SIGNAL_GROUP_EXIT != 0 && code == group;
+        self.decided |= is_over(self.signal) && code == group;
     }
 
     /// Has the process end with the exit code of its last user context.
     ///
     /// The kernel has taken that of the task that was the last to begin to exit, and this may have
-    /// been a worker that was on its way out already. Called by the last task that comes by the exit
-    /// probe, so nobody else sets it any more, and nobody has read it yet.
+    /// been a worker that was on its way out already; or the signal that has killed what was left.
+    /// Called by the last task that comes by the exit probe, so nobody else sets it any more, and
+    /// nobody has read it yet.
     fn settle_status(&self) {
+        /// Where an exit code has the signal.
+        const SIGNAL: c_int = 0x7f;
+
         let Some(code) = self.last.filter(|_| !self.decided) else {
             return;
         };
         // SAFETY: The process is that of the current task.
-        unsafe { (*self.signal.cast_mut()).group_exit_code = code };
+        let group = unsafe { &mut (*self.signal.cast_mut()).group_exit_code };
+        if *group & SIGNAL == 0 {
+            *group = code;
+        }
     }
 }
 
@@ -207,21 +238,14 @@ fn signal_of(task: *const bindings::task_struct) -> *const bindings::signal_stru
     unsafe { (*task).signal }
 }
 
-/// How many tasks of the current process do not exit.
-///
-/// Where there is more than one, workers are to be counted after that, and under the registry's lock:
-///
-/// ```text
-/// is another task than a worker live?    others
-/// ===================================    ======
-/// lock
-/// n = live                               fork: live++; lock; the task is the worker's; unlock
-/// w = workers whose task is not exiting  exit: exiting; live--
-/// unlock
-/// ```
-///
-/// No worker is counted in `w` only, for one that is new is noted under the lock, having been
-/// counted in `n`. One counted in `n` only makes `n` too great, and has its exit probe to come.
+/// Whether the current process ends, of itself or by a signal.
+fn is_over(signal: *const bindings::signal_struct) -> bool {
+    // SAFETY: The current task's signal struct.
+    let flags = unsafe { (&raw const (*signal).flags).read_volatile() };
+    flags & bindings::SIGNAL_GROUP_EXIT != 0
+}
+
+/// How many tasks of the current process do not exit, those that the kernel has made included.
 fn live(signal: *const bindings::signal_struct) -> usize {
     // SAFETY: The current task's signal struct.
     let live = unsafe { (&raw const (*signal).live.counter).read_volatile() };
@@ -263,7 +287,7 @@ pub fn parking_page(mm: &Mm) -> Result<Option<usize>> {
             next: None,
             signal,
             mm: ARef::from(mm),
-            parking: map_parking_page().ok(),
+            parking: parking::map().ok(),
             pools: ptr::null_mut(),
             last_handoff: LastHandoff::never(),
             settling: Settling::new()?,
@@ -304,43 +328,6 @@ pub fn parking_page(mm: &Mm) -> Result<Option<usize>> {
     // SAFETY: Process context, without locks that an RCU reader takes.
     unsafe { bindings::cond_synchronize_rcu_expedited(begun) };
     Ok(parking)
-}
-
-/// Maps a page of the process's own that holds the code of [`arch::PARKING`].
-///
-/// It has no file behind it, so that neither a `/dev` that is mounted noexec is in its way, nor
-/// does it keep the head. The process may change it, and so run what it likes in a cachemiss thread:
-/// nothing may rely on such a thread's being where it should be while in user mode.
-fn map_parking_page() -> Result<usize> {
-    /// `PROT_READ | PROT_EXEC`, which `bindings` lacks.
-    const PROT: usize = 0x1 | 0x4;
-    /// `MAP_PRIVATE | MAP_ANONYMOUS`, likewise.
-    const FLAGS: usize = 0x2 | 0x20;
-
-    // SAFETY: Process context; the current task has an address space.
-    let at =
-        unsafe { bindings::vm_mmap(ptr::null_mut(), 0, kernel::page::PAGE_SIZE, PROT, FLAGS, 0) };
-    if at >= (bindings::MAX_ERRNO as usize).wrapping_neg() {
-        // CAST: An errno, by the check.
-        return Err(Error::from_errno(at as isize as i32));
-    }
-    let mut code = arch::PARKING;
-    // SAFETY: The buffer is valid for reads of its length.
-    let written = unsafe {
-        bindings::access_process_vm(
-            Task::current_raw(),
-            at,
-            code.as_mut_ptr().cast(),
-            code.len() as c_int,
-            bindings::FOLL_FORCE | bindings::FOLL_WRITE,
-        )
-    };
-    if written as usize != code.len() {
-        // SAFETY: Just mapped.
-        unsafe { bindings::vm_munmap(at, kernel::page::PAGE_SIZE) };
-        return Err(EFAULT);
-    }
-    Ok(at)
 }
 
 /// A pool's registration with its process.
@@ -467,7 +454,8 @@ extern "C" fn syslet_task_exit(task: *mut bindings::task_struct) {
             unsafe { burial::bury_suspended(&worker) };
         }
     });
-    if !is_worker {
+    // SAFETY: The current task's own flags. Who has this one never had a user context.
+    if !is_worker && unsafe { (*task).flags } & bindings::PF_USER_WORKER == 0 {
         process.note_end(task);
     }
     // SAFETY: `task` is the current one, in its probe, and the lock is held.
@@ -485,15 +473,11 @@ extern "C" fn syslet_task_exit(task: *mut bindings::task_struct) {
         drop(gone);
         return;
     }
-    let live = live(signal);
-    // Looked at one by one only where it can be so: many may exit in a row.
-    if live != 0
-        && live <= process.workers(Pool::enlisted)
-        && live == process.workers(Pool::arrived)
-    {
+    let enlisted = process.workers(Pool::enlisted);
+    if enlisted != 0 && !is_over(signal) && process.is_left_to_workers(enlisted) {
         let status = process.last.unwrap_or(0) >> 8;
         process.for_each_pool(|pool| pool.disband(status as u8));
-    } else if live <= process.workers(Pool::enlisted) + 1 {
+    } else if live(signal) <= enlisted + 1 {
         // Leaving workers are in no pool any more, and were threads that might know the leader. One
         // that is being forked is in a pool, and no thread yet.
         process.for_each_pool(Pool::reconsider);

@@ -98,6 +98,8 @@ pub mod raw {
         /// The same. Whether the current task is the last of its process in the exit probe. The caller has the
         /// lock of all processes.
         pub fn syslet_exits_last(task: *mut bindings::task_struct) -> bool;
+        /// Anywhere, as long as the current task has a sighand.
+        pub fn syslet_count_threads(most: c_int) -> c_int;
         /// The user registers saved at the top of `task`'s kernel stack.
         pub fn syslet_task_pt_regs(task: *mut bindings::task_struct) -> *mut bindings::pt_regs;
     }

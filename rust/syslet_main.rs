@@ -8,8 +8,10 @@
 //! 2. the registry of [`process`]
 //! 3. [`cachemiss::Pool`]'s lock
 //! 4. [`ring::Ring`]'s lock
-//! 5. the kernel's own: wait queues, the eventfd, the scheduler; never `tasklist_lock` or a
-//!    `siglock` while one of these is held, nor the reverse
+//! 5. the kernel's own: wait queues, the eventfd, the scheduler; never `tasklist_lock`, and a
+//!    `siglock` only to count threads, with the registry's lock alone
+//!
+//! None of ours is taken with one of the kernel's held.
 //!
 //! A takeover from the leader of a process has an order of its own, see `leader.c`.
 
@@ -39,6 +41,7 @@ mod kunit;
 mod late;
 mod notify;
 mod params;
+mod parking;
 mod policy;
 mod process;
 mod program;

@@ -7,13 +7,13 @@ const SUITES: &[Suite] = &[EXIT, HANDOFF, RING];
 
 const EXIT: Suite = Suite {
     name: "exit",
-    files: &["block", "cachemiss", "flight", "notify", "process", "ring", "roster", "worker"],
+    files: &["block", "cachemiss", "flight", "notify", "parking", "process", "ring", "roster", "worker"],
     mistakes: &[
         Mistake {
             name: "only_a_user_disbands",
             file: "process",
-            from: "        && live == process.workers(Pool::arrived)\n",
-            to: "        && live == process.workers(Pool::arrived) && !is_worker\n",
+            from: "&& process.is_left_to_workers(enlisted) {",
+            to: "&& process.is_left_to_workers(enlisted) && !is_worker {",
         },
         Mistake {
             name: "takes_leaving_workers_for_users",

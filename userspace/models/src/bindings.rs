@@ -34,6 +34,7 @@ pub const TASK_INTERRUPTIBLE: u32 = 1;
 pub const TASK_UNINTERRUPTIBLE: u32 = 2;
 pub const TASK_NORMAL: u32 = 3;
 pub const PF_EXITING: u32 = 4;
+pub const PF_USER_WORKER: u32 = 0x4000;
 pub const POLLIN: u32 = 1;
 pub const POLLRDNORM: u32 = 0x40;
 

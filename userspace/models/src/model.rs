@@ -198,6 +198,14 @@ pub fn exits_last(task: *mut task_struct) -> bool {
     }
 }
 
+/// `syslet_count_threads()`
+pub fn count_threads(most: i32) -> i32 {
+    let signal = unsafe { &*(*sched::current()).signal };
+    let lives = |task: &&TaskPtr| unsafe { (*task.0).flags & b::PF_EXITING == 0 };
+    let count = signal.threads.iter().filter(lives).count();
+    most.min(i32::try_from(count).expect("few"))
+}
+
 pub(crate) fn send(task: *mut task_struct, signal: Signal) {
     sched::announce_signal(task, signal as u32);
 }

@@ -178,6 +178,10 @@ pub mod symbols {
             kernel::model::exits_last(task)
         }
 
+        pub unsafe fn syslet_count_threads(most: kernel::ffi::c_int) -> kernel::ffi::c_int {
+            kernel::model::count_threads(most)
+        }
+
         pub unsafe fn syslet_task_work_run() {
             kernel::sched::task_work_run();
         }
