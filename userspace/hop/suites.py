@@ -127,7 +127,12 @@ def verdicts_of_tap(text):
 
 # Not to be run by themselves, or for hours, or on a machine of one's own.
 NO_TESTS = re.compile(r"/(pidfd_exec_helper|seccomp_benchmark|param_test_.*|check_optimized|"
-                      r"sync_test|param_test|legacy_check|futex_numa.*)$")
+                      r"sync_test|param_test|basic_percpu_ops_.*|legacy_check|futex_numa.*)$")
+
+# Not to be moved often: a filter in force would refuse, or count, the calls that moves are made of;
+# some want no other thread, or a namespace's first PIDs; one would go on for hours.
+STAY = re.compile(r"/(seccomp_bpf|clone3_set_tid|pidfd_file_handle_test|pidfd_setns_test|"
+                  r"pidfd_test)$")
 
 
 def kernel_cases(out):
@@ -138,8 +143,7 @@ def kernel_cases(out):
                 NO_TESTS.search(path):
             continue
         found = True
-        # A filter that is in force would refuse, or count, the calls that hops are made of.
-        ways = (ONCE, LEFT) if "/seccomp/" in path else (ONCE, LEFT, OFTEN)
+        ways = (ONCE, LEFT) if STAY.search(path) else (ONCE, LEFT, OFTEN)
         yield suite(f"kselftest/{os.path.relpath(path, top)}", f"cd {os.path.dirname(path)}; {path} 2>&1",
                     clean=verdicts_of_tap, seconds=180, ways=ways, every=5)
     if not found:
