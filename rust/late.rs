@@ -130,7 +130,10 @@ unsafe extern "C" fn forward(head: *mut bindings::callback_head) {
     let task = this.task.load(Acquire);
     if !task.is_null() && this.user.load(Relaxed) == user {
         // SAFETY: A task that exits is taken off its worker before, and freed by RCU.
-        unsafe { raw::syslet_forward_signals(task, this.tid.load(Relaxed), user) };
+        unsafe {
+            raw::syslet_forward_signals(task, this.tid.load(Relaxed), user);
+            raw::syslet_lead_back(task);
+        }
     }
     drop(rcu);
     if this.late.state.cmpxchg(QUIET, NONE, Full).is_ok() {

@@ -123,10 +123,6 @@ void syslet_leader_end(void)
  * without the other. Who walks under RCU alone may see some threads twice, or
  * not @to: what adds up the times of all threads looks at stats_lock for that.
  *
- * Who walks all processes and is at one that has led goes on from there, and may let
- * go of RCU in between as long as that task lives (khungtaskd): its way on has to
- * lead to what does not end before it.
- *
  * The caller holds tasklist_lock and siglock, between syslet_leader_begin() and its
  * end.
  */
@@ -140,15 +136,40 @@ void syslet_move_leadership(struct task_struct *from, struct task_struct *to)
 	list_replace_rcu(&from->tasks, &to->tasks);
 	list_replace_init(&from->sibling, &to->sibling);
 
-	for_each_thread(from, thread) {
+	for_each_thread(from, thread)
 		WRITE_ONCE(thread->group_leader, to);
-		if (thread != to)
-			WRITE_ONCE(thread->tasks.next, &to->tasks);
-	}
 	write_seqlock(&to->signal->stats_lock);
 	list_del_rcu(&to->thread_node);
 	list_add_rcu(&to->thread_node, &to->signal->thread_head);
 	write_sequnlock(&to->signal->stats_lock);
 	swap(from->exit_signal, to->exit_signal);
 	syslet_arch_lead(from, to);
+}
+
+/**
+ * syslet_lead_back - leads walks of all processes from former leaders to the present one
+ * @task: a thread of the process
+ *
+ * Who walks all processes and is at one that has led goes on from there, and may let
+ * go of RCU in between as long as that task lives (khungtaskd): its way on has to
+ * lead to what does not end before it. Who does not let go must not be led back, or
+ * one that is slow would be led in circles: so this comes a grace period after a
+ * handoff.
+ *
+ * The caller is in an RCU read-side section that has found @task alive.
+ */
+void syslet_lead_back(struct task_struct *task)
+{
+	struct sighand_struct *sighand = rcu_dereference(task->sighand);
+	struct task_struct *thread;
+	unsigned long flags;
+
+	if (!sighand)
+		return;
+	spin_lock_irqsave(&sighand->siglock, flags);
+	if (task->sighand == sighand)
+		for_each_thread(task, thread)
+			if (thread != thread->group_leader)
+				WRITE_ONCE(thread->tasks.next, &thread->group_leader->tasks);
+	spin_unlock_irqrestore(&sighand->siglock, flags);
 }

@@ -67,6 +67,9 @@ pub mod raw {
             own: bindings::pid_t,
             tid: bindings::pid_t,
         ) -> usize;
+        /// Leads walks of all processes from former leaders to the present one: `task` is a thread
+        /// that lives, and a grace period has passed since a handoff.
+        pub fn syslet_lead_back(task: *mut bindings::task_struct);
         /// Drops those of the current task's private signals that are in `signals`.
         pub fn syslet_drop_signals(signals: usize);
         /// Calls `func` once all have sent who are sending a signal now.
