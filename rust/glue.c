@@ -142,6 +142,59 @@ static struct fprobe syslet_leader_probe = {
 	.entry_data_size = sizeof(struct syslet_section),
 };
 
+#ifdef CONFIG_TASKS_RCU
+static int syslet_begin_walk(struct fprobe *probe, unsigned long ip, unsigned long ret_ip,
+			     struct ftrace_regs *regs, void *data)
+{
+	syslet_walk_begins();
+	return 0;
+}
+
+static int syslet_end_walk(struct fprobe *probe, unsigned long ip, unsigned long ret_ip,
+			   struct ftrace_regs *regs, void *data)
+{
+	syslet_walk_ends();
+	return 0;
+}
+
+static struct fprobe syslet_walk_probes[] = {
+	{ .entry_handler = syslet_begin_walk },
+	{ .entry_handler = syslet_end_walk },
+};
+
+static const char *syslet_walk_symbols[] = {
+	"rcu_tasks_pregp_step",
+	"rcu_tasks_postscan",
+};
+
+static void syslet_ignore_walks(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(syslet_walk_probes); i++)
+		unregister_fprobe(&syslet_walk_probes[i]);
+}
+
+static int syslet_watch_walks(const char **missing)
+{
+	int i, ret;
+
+	for (i = 0; i < ARRAY_SIZE(syslet_walk_probes); i++) {
+		ret = register_fprobe_syms(&syslet_walk_probes[i], &syslet_walk_symbols[i], 1);
+		if (ret) {
+			*missing = syslet_walk_symbols[i];
+			while (i--)
+				unregister_fprobe(&syslet_walk_probes[i]);
+			return ret;
+		}
+	}
+	return 0;
+}
+#else
+static void syslet_ignore_walks(void) {}
+static int syslet_watch_walks(const char **missing) { return 0; }
+#endif
+
 /* Whether a thread may be in such a function unnoticed. */
 bool syslet_missed_section(void)
 {
@@ -208,10 +261,13 @@ int syslet_glue_init(const char **missing)
 	ret = syslet_watch_leader_users(missing);
 	if (ret)
 		return ret;
+	ret = syslet_watch_walks(missing);
+	if (ret)
+		goto unwatch_users;
 	ret = tracepoint_probe_register(syslet_exit_tracepoint,
 					syslet_probe_exit, NULL);
 	if (ret)
-		goto unwatch;
+		goto unwatch_walks;
 	ret = tracepoint_probe_register(syslet_fork_tracepoint,
 					syslet_probe_fork, NULL);
 	if (!ret)
@@ -220,7 +276,9 @@ int syslet_glue_init(const char **missing)
 	tracepoint_probe_unregister(syslet_exit_tracepoint, syslet_probe_exit,
 				    NULL);
 	tracepoint_synchronize_unregister();
-unwatch:
+unwatch_walks:
+	syslet_ignore_walks();
+unwatch_users:
 	unregister_fprobe(&syslet_leader_probe);
 	return ret;
 }
@@ -237,6 +295,7 @@ void syslet_glue_exit(void)
 	tracepoint_probe_unregister(syslet_exit_tracepoint, syslet_probe_exit,
 				    NULL);
 	tracepoint_synchronize_unregister();
+	syslet_ignore_walks();
 	unregister_fprobe(&syslet_leader_probe);
 	/* No handoffs come any more, and behind the last one a callback comes twice. */
 	rcu_barrier();

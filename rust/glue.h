@@ -46,7 +46,9 @@ struct syslet_section {
 
 void syslet_section_enter(struct syslet_section *section);
 void syslet_section_leave(struct syslet_section *section);
-bool syslet_leader_begin(void);
+void syslet_walk_begins(void);
+void syslet_walk_ends(void);
+int syslet_leader_begin(void);
 void syslet_leader_end(void);
 void syslet_lead_back(struct task_struct *task);
 void syslet_move_leadership(struct task_struct *from, struct task_struct *to);

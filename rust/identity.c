@@ -71,7 +71,8 @@ static void syslet_move_children(struct task_struct *from, struct task_struct *t
  * have seen to that) or is exiting, if somebody waits for a PI futex that the user
  * holds (tracers and PI waiters know the task, and the TID alike), if somebody has
  * changed @from since it was compared with @to, or if either was given a CPU timer or
- * perf events; or -EBUSY, if @from leads and this is not the moment to change that.
+ * perf events; or, if @from leads and this is not the moment to change that, -EBUSY or
+ * -EAGAIN, as syslet_leader_begin().
  */
 int syslet_swap_identity(struct task_struct *from, struct task_struct *to,
 			 unsigned long mask, unsigned long users)
@@ -79,15 +80,14 @@ int syslet_swap_identity(struct task_struct *from, struct task_struct *to,
 	/* Only the handoff that is under way here could change that. */
 	bool leads = thread_group_leader(from);
 	const unsigned int past = PF_FORKNOEXEC | PF_SUPERPRIV;
-	int ret = -EPERM;
+	int ret = -EPERM, busy;
 
-	if (leads && syslet_missed_section())
-		return -EPERM;
 	/* Who moves a thread to another cgroup looks at many of its fields. */
 	syslet_threadgroup_begin();
-	if (leads && !syslet_leader_begin()) {
+	busy = leads ? syslet_leader_begin() : 0;
+	if (busy) {
 		syslet_threadgroup_end();
-		return -EBUSY;
+		return busy;
 	}
 	syslet_tasklist_lock();
 	spin_lock(&to->sighand->siglock);

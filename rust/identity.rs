@@ -186,7 +186,8 @@ unsafe fn swap_identity(
     mask: usize,
     users: usize,
 ) -> bool {
-    for attempt in 0..LEADER_TRIES {
+    let mut attempt = 0;
+    while attempt < LEADER_TRIES {
         // Another thread can give one a CPU timer, by its TID: the user's thread may not get that.
         // SAFETY: The current task.
         if unsafe { has_own_state(me) } {
@@ -194,12 +195,15 @@ unsafe fn swap_identity(
         }
         // SAFETY: By the safety requirement; `Symbols` lives as long as the device does.
         let result = unsafe { raw::syslet_swap_identity(from, me, mask, users) };
-        if result != EBUSY.to_errno() {
+        let busy = result == EBUSY.to_errno();
+        if !busy && result != EAGAIN.to_errno() {
             return result == 0;
         }
+        // What ends by itself is no try.
+        attempt += usize::from(busy);
         // SAFETY: Process context, without locks.
         unsafe {
-            if attempt < LEADER_TRIES_AT_ONCE {
+            if busy && attempt <= LEADER_TRIES_AT_ONCE {
                 bindings::schedule();
             } else {
                 bindings::schedule_timeout_uninterruptible(1);

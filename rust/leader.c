@@ -19,6 +19,7 @@
  */
 
 #include <linux/hash.h>
+#include <linux/jiffies.h>
 #include <linux/pid.h>
 #include <linux/rculist.h>
 #include <linux/sched.h>
@@ -81,28 +82,70 @@ void syslet_section_leave(struct syslet_section *section)
 	spin_unlock(&slot->lock);
 }
 
+/*
+ * RCU Tasks walks all threads under RCU alone, and puts those that run on a list: one
+ * that it came by twice would be there twice, and one that it missed not at all. So no
+ * leader changes meanwhile:
+ *
+ *	RCU Tasks			taking over from the leader
+ *	=========			===========================
+ *	rcu_tasks_pregp_step:		lock: no grace period ends
+ *	    until = later		is there an until to come?
+ *	    synchronize_rcu()		  yes: unlock, try again later
+ *	walks				  no: all threads' leader = B
+ *	rcu_tasks_postscan:		unlock
+ *	    until = 0
+ *
+ * Should the second probe be missed nobody waits for longer than that.
+ */
+static unsigned long syslet_walk_until;
+
+void syslet_walk_begins(void)
+{
+	WRITE_ONCE(syslet_walk_until, (jiffies + 10 * HZ) | 1);
+}
+
+void syslet_walk_ends(void)
+{
+	WRITE_ONCE(syslet_walk_until, 0);
+}
+
+static bool syslet_is_walked(void)
+{
+	unsigned long until = READ_ONCE(syslet_walk_until);
+
+	return until && time_before(jiffies, until);
+}
+
 /**
  * syslet_leader_begin - keeps the current process from relying on its leader
  *
  * Cgroup migration walks the threads from the leader on; the caller keeps it out.
  * Preemption is off until syslet_leader_end() if this succeeds.
  *
- * Return: false if there is a section under way, which may be asleep.
+ * Return: 0; -EBUSY if there is a section under way, which may be asleep; -EAGAIN if
+ * RCU Tasks walks all threads, which is over soon; or -EPERM if a section may be under
+ * way unseen.
  */
-bool syslet_leader_begin(void)
+int syslet_leader_begin(void)
 {
 	const struct signal_struct *signal = current->signal;
 	struct syslet_slot *slot = slot_of(signal);
 	struct syslet_section *section;
+	int ret = 0;
 
 	spin_lock(&slot->lock);
-	hlist_for_each_entry(section, &slot->sections, link) {
-		if (section->signal == signal) {
-			spin_unlock(&slot->lock);
-			return false;
-		}
-	}
-	return true;
+	if (syslet_missed_section())
+		ret = -EPERM;
+	else if (syslet_is_walked())
+		ret = -EAGAIN;
+	else
+		hlist_for_each_entry(section, &slot->sections, link)
+			if (section->signal == signal)
+				ret = -EBUSY;
+	if (ret)
+		spin_unlock(&slot->lock);
+	return ret;
 }
 
 void syslet_leader_end(void)
